@@ -1,0 +1,1 @@
+"""The `guide` command: run programs, check the text, build the site."""

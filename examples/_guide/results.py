@@ -1,0 +1,286 @@
+"""Result files: their form, how they are written, and when two agree."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import tempfile
+from pathlib import Path
+
+KEY = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
+MOST_BYTES = 200_000
+# Fewer replicates than this need a reason.
+FEWEST_REPLICATES = 10
+SIGNIFICANT_DIGITS = 6
+
+VALUE_FIELDS = {
+    "value", "unit", "ci", "n", "exact", "timing", "reason", "because",
+}  # fmt: skip
+
+
+def problems(results: object) -> list[str]:
+    """What is wrong with the form of `results`; empty when nothing is."""
+    found: list[str] = []
+    if not isinstance(results, dict):
+        return [f"results is a {type(results).__name__}, expected a dict"]
+    extra = set(results) - {"values", "judgements", "series"}
+    if extra:
+        found.append(f"unknown part {sorted(extra)[0]!r} of results")
+    for part in ("values", "judgements", "series"):
+        if not isinstance(results.get(part, {}), dict):
+            return [*found, f"results[{part!r}] is not a dict"]
+    if not results.get("values"):
+        found.append("results['values'] is empty: nothing was measured")
+    for part in ("values", "judgements", "series"):
+        for key, entry in results.get(part, {}).items():
+            name = f"{part}[{key!r}]"
+            if not isinstance(key, str) or not KEY.fullmatch(key):
+                found.append(f"{name}: keys are dotted lower-case words")
+            elif not isinstance(entry, dict):
+                found.append(f"{name} is not a dict")
+            elif part == "values":
+                found += [f"{name}: {why}" for why in _value_problems(entry)]
+            elif part == "judgements":
+                found += [
+                    f"{name}: {why}"
+                    for why in _judgement_problems(entry, results)
+                ]
+            else:
+                found += [f"{name}: {why}" for why in _series_problems(entry)]
+    both = set(results.get("values", {})) & set(results.get("judgements", {}))
+    found += [f"{key!r} is both a value and a judgement" for key in both]
+    return found
+
+
+def _is_number(value: object) -> bool:
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )
+
+
+def _value_problems(entry: dict) -> list[str]:
+    found = []
+    extra = set(entry) - VALUE_FIELDS
+    if extra:
+        found.append(f"unknown field {sorted(extra)[0]!r}")
+    if not isinstance(entry.get("unit"), str) or not entry["unit"]:
+        found.append("has no unit (a word; 'ratio' or 'count' where none)")
+    if "value" not in entry:
+        return [*found, "has no value"]
+    value = entry["value"]
+    if value is None:
+        if not entry.get("reason"):
+            found.append("is None without a reason")
+        return found
+    if not _is_number(value):
+        return [*found, f"is {value!r}, expected a finite number"]
+    ci = entry.get("ci")
+    if ci is None:
+        if entry.get("exact") is not True:
+            found.append("needs a 'ci' of [low, high], or 'exact': True")
+        return found
+    if entry.get("exact"):
+        found.append("is exact and has an interval; choose one")
+    if not (
+        isinstance(ci, list | tuple)
+        and len(ci) == 2
+        and all(map(_is_number, ci))
+        and ci[0] <= value <= ci[1]
+    ):
+        found.append(f"ci is {ci!r}, expected [low, high] around {value!r}")
+    n = entry.get("n")
+    if not isinstance(n, int) or n < 1:
+        found.append("has an interval but no 'n', the number of replicates")
+    elif n < FEWEST_REPLICATES and not entry.get("because"):
+        found.append(
+            f"n is {n}, fewer than {FEWEST_REPLICATES}; say why in 'because'"
+        )
+    return found
+
+
+def _judgement_problems(entry: dict, results: dict) -> list[str]:
+    found = []
+    extra = set(entry) - {"holds", "because"}
+    if extra:
+        found.append(f"unknown field {sorted(extra)[0]!r}")
+    if not isinstance(entry.get("holds"), bool):
+        found.append(f"holds is {entry.get('holds')!r}, expected True or False")
+    because = entry.get("because")
+    if not isinstance(because, list) or not because:
+        found.append("names no values in 'because'")
+    else:
+        found += [
+            f"because names {key!r}, which is not among the values"
+            for key in because
+            if key not in results["values"]
+        ]
+    return found
+
+
+def _series_problems(entry: dict) -> list[str]:
+    found = []
+    extra = set(entry) - {"x", "y", "low", "high", "unit"}
+    if extra:
+        found.append(f"unknown field {sorted(extra)[0]!r}")
+    if not isinstance(entry.get("unit"), str) or not entry["unit"]:
+        found.append("has no unit")
+    for axis in ("x", "y", "low", "high"):
+        points = entry.get(axis)
+        if points is None and axis in ("low", "high"):
+            continue
+        if not isinstance(points, list) or not points:
+            found.append(f"{axis} is not a list with points")
+        elif len(points) != len(entry.get("x") or []):
+            found.append(f"{axis} has not as many points as x")
+        elif not all(p is None or _is_number(p) for p in points):
+            found.append(f"{axis} holds something that is no finite number")
+    if ("low" in entry) != ("high" in entry):
+        found.append("has one of low and high; an interval needs both")
+    return found
+
+
+def rounded(item: object) -> object:
+    """The same structure with floats at six significant digits."""
+    if isinstance(item, bool) or item is None:
+        return item
+    if isinstance(item, float):
+        return float(f"{item:.{SIGNIFICANT_DIGITS}g}")
+    if isinstance(item, dict):
+        return {str(key): rounded(value) for key, value in item.items()}
+    if isinstance(item, list | tuple):
+        return [rounded(value) for value in item]
+    return item
+
+
+def to_text(result: dict) -> str:
+    """The file's text: sorted keys, one value a line, lists on one line."""
+
+    def write(item: object, indent: str) -> str:
+        inline = json.dumps(item, sort_keys=True, ensure_ascii=False)
+        small = len(indent) + len(inline) <= 100
+        if not isinstance(item, dict) or not item or small:
+            return inline
+        deeper = indent + "  "
+        rows = (
+            f"{deeper}{json.dumps(key, ensure_ascii=False)}: "
+            f"{write(item[key], deeper)}"
+            for key in sorted(item)
+        )
+        return "{\n" + ",\n".join(rows) + f"\n{indent}}}"
+
+    return write(rounded(result), "") + "\n"
+
+
+def save(path: Path, result: dict) -> None:
+    """Write the whole file or none of it, whenever the process is killed.
+
+    Raises ValueError when the file would be larger than 200 kB.
+    """
+    text = to_text(result)
+    if len(text.encode()) > MOST_BYTES:
+        raise ValueError(
+            f"{path.name} would have {len(text.encode()):,} bytes, at most "
+            f"{MOST_BYTES:,} are allowed; thin out the series"
+        )
+    write_whole(path, text)
+
+
+def write_whole(path: Path, text: str) -> bool:
+    """Replace the file in one step if its text changes; True if it did."""
+    data = text.encode("utf-8")
+    if path.is_file() and path.read_bytes() == data:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.name}.", suffix=".part"
+    )
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return True
+
+
+def load(path: Path) -> dict | None:
+    """The result in `path`, or None where there is no such file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+
+
+def interval(entry: dict) -> tuple[float, float]:
+    """[low, high] of a value; an exact value is its own interval."""
+    low, high = entry.get("ci") or (entry["value"], entry["value"])
+    return low, high
+
+
+def disagreements(committed: dict, fresh: dict) -> list[tuple[str, str]]:
+    """(key, why) for all that a fresh run says otherwise.
+
+    Exact values and judgements must be equal, intervals must overlap.
+    Values marked `timing` differ between machines: only the judgements that
+    rest on them are compared.
+    """
+    found: list[tuple[str, str]] = []
+    for part in ("values", "judgements"):
+        old, new = committed.get(part, {}), fresh.get(part, {})
+        for key in sorted(set(old) | set(new)):
+            if key not in new:
+                found.append((key, "committed, but not measured any more"))
+            elif key not in old:
+                found.append((key, "measured, but not committed"))
+            elif part == "judgements":
+                if old[key]["holds"] != new[key]["holds"]:
+                    found.append(
+                        (
+                            key,
+                            f"committed {old[key]['holds']}, "
+                            f"measured {new[key]['holds']}",
+                        )
+                    )
+            elif not (old[key].get("timing") and new[key].get("timing")):
+                why = _values_differ(old[key], new[key])
+                if why:
+                    found.append((key, why))
+    return found
+
+
+def _values_differ(old: dict, new: dict) -> str:
+    if (old["value"] is None) != (new["value"] is None):
+        return f"committed {old['value']}, measured {new['value']}"
+    if old["value"] is None:
+        return ""
+    if old["unit"] != new["unit"]:
+        return f"unit was {old['unit']!r}, now {new['unit']!r}"
+    (low, high), (new_low, new_high) = interval(old), interval(new)
+    if low <= new_high and new_low <= high:
+        return ""
+    return f"committed {describe(old)}, measured {describe(new)}"
+
+
+def describe(entry: dict) -> str:
+    """A value with its interval, for people: 1.27 [1.25–1.29]."""
+    if entry["value"] is None:
+        return f"nothing ({entry.get('reason', 'no reason given')})"
+    text = number_text(entry["value"])
+    if entry.get("ci"):
+        low, high = map(number_text, entry["ci"])
+        text += f" [{low}–{high}]"
+    return text
+
+
+def number_text(value: float) -> str:
+    """Four significant digits, thousands separated, no exponent."""
+    if isinstance(value, int) or float(value).is_integer():
+        return f"{int(value):,}"
+    digits = max(0, 3 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{digits}f}"

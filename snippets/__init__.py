@@ -1,0 +1,1 @@
+"""Short functions to copy. Each file is one function of the same name."""
