@@ -1,0 +1,96 @@
+"""Draws what the blobs programs measured."""
+
+from _guide.style import (
+    FRAMEWORK_NAMES,
+    batch_axis,
+    draw_line,
+    new_figure,
+)
+
+GRID_SIZES = [4, 8, 16, 32, 64, 128, 256, 512]
+CURVE_SIZES = [4, 16, 64, 128, 512]
+NUM_EPOCHS = 100
+BUDGETS = {
+    "epoch": ("Epochs", 100),
+    "update": ("Updates", 1600),
+    "second": ("Seconds", None),
+}
+
+
+def frameworks(results):
+    """(framework, series) of the CPU results there are, Keras first."""
+    for framework in ("keras", "torch"):
+        result = results.get(f"blobs_{framework}.cpu")
+        if result:
+            yield framework, result["series"]
+
+
+def up_to(series, end):
+    """The series without the points beyond `end`."""
+    kept = [i for i, x in enumerate(series["x"]) if x <= end]
+    return {
+        key: [points[i] for i in kept] if isinstance(points, list) else points
+        for key, points in series.items()
+    }
+
+
+def grid(series):
+    figure, axes = new_figure(rows=4, columns=2, height=6.4, sharey=True)
+    for axis, size in zip(axes.flat, GRID_SIZES):
+        one = up_to(series[f"one_run.fixed.{size}"], NUM_EPOCHS)
+        mean = up_to(series[f"accuracy_by_epoch.fixed.{size}"], NUM_EPOCHS)
+        axis.set_title(f"batch_size={size}")
+        draw_line(axis, one, "", color="0.5")
+        draw_line(axis, mean, "", batch_size=size)
+        axis.set(xlim=(0, NUM_EPOCHS), ylim=(0.2, 0.9))
+    for axis in axes[-1]:
+        axis.set_xlabel("Epochs")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("Accuracy")
+    return figure
+
+
+def curves(results, budget):
+    label, end = BUDGETS[budget]
+    found = list(frameworks(results))
+    figure, axes = new_figure(columns=len(found), height=2.9, sharey=True)
+    for axis, (framework, series) in zip(axes.flat, found):
+        lines = {
+            size: series[f"accuracy_by_{budget}.fixed.{size}"]
+            for size in CURVE_SIZES
+        }
+        # As long as the slowest of the five needs for its epochs.
+        limit = end or max(lines[4]["x"])
+        axis.set_title(FRAMEWORK_NAMES[framework])
+        for size, line in lines.items():
+            draw_line(axis, up_to(line, limit), str(size), batch_size=size)
+        axis.set(xlabel=label, xlim=(0, limit), ylim=(0.2, 0.9))
+    axes.flat[0].set_ylabel("Test accuracy")
+    return figure
+
+
+def epochs_to_target(results):
+    found = list(frameworks(results))
+    figure, axes = new_figure(columns=len(found), height=2.9, sharey=True)
+    for axis, (framework, series) in zip(axes.flat, found):
+        axis.set_title(FRAMEWORK_NAMES[framework])
+        for rule in ("fixed", "root", "linear"):
+            draw_line(
+                axis,
+                series[f"epochs_to_target.{rule}"],
+                rule,
+                framework=framework,
+            )
+        axis.set_yscale("log", base=2)
+        batch_axis(axis)
+    axes.flat[0].set_ylabel("Epochs to the target")
+    return figure
+
+
+def draw(results):
+    drawn = {f"accuracy_by_{b}": curves(results, b) for b in BUDGETS}
+    drawn["epochs_to_target"] = epochs_to_target(results)
+    for _, series in frameworks(results):
+        drawn["grid"] = grid(series)
+        break
+    return drawn
