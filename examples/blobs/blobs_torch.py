@@ -53,6 +53,8 @@ MATCHED_UPDATES = 16 * NUM_EPOCHS
 TARGET_ACCURACY = 0.8
 # "Settled" is closer to the last value than this, in percentage points.
 SETTLED_POINTS = 1.0
+# The epoch after which the tutorial sees its smallest sizes settled.
+CLAIMED_SETTLED_EPOCH = 30
 # "No difference" is less than this, in percentage points. Set beforehand.
 MARGIN_POINTS = 1.0
 # "The same number of epochs" is less than this factor. Set beforehand.
@@ -354,7 +356,9 @@ def put_gap(key, rule, batch_size, updates_of):
     )
 
 
-for batch_size in (smallest, largest):
+for batch_size in BATCH_SIZES:
+    if batch_size == REFERENCE_BATCH_SIZE:
+        continue
     for rule in LEARNING_RATE_RULES:
         put_gap(
             f"gap.{rule}.{batch_size}",
@@ -425,6 +429,30 @@ judge(
     "settling_follows_the_length",
     all(low(f"settled_later_by.{size}") > 0 for size in (4, 8, 64, 512)),
     *(f"settled_later_by.{size}" for size in (4, 8, 64, 512)),
+)
+small_settled = [
+    f"settled_epoch.{length}.{size}"
+    for length in ("half", "whole")
+    for size in (4, 8)
+]
+judge(
+    "small_settle_later_than_claimed",
+    all(low(key) > CLAIMED_SETTLED_EPOCH for key in small_settled),
+    *small_settled,
+)
+fixed_gaps = [
+    f"gap.fixed.{size}" for size in BATCH_SIZES if size != REFERENCE_BATCH_SIZE
+]
+judge(
+    "no_size_beats_the_reference_by_a_point",
+    all(high(key) < MARGIN_POINTS for key in fixed_gaps),
+    *fixed_gaps,
+)
+judge(
+    "both_ends_are_behind_the_reference",
+    high(f"gap.fixed.{smallest}") < 0 and high(f"gap.fixed.{largest}") < 0,
+    f"gap.fixed.{smallest}",
+    f"gap.fixed.{largest}",
 )
 judge(
     "largest_is_behind_after_equal_epochs",
