@@ -12,8 +12,8 @@ def train_replicas_torch(
     The weights of the R models are stacked, so one matrix product serves all
     of them. What each model learns is what a plain loop would teach it.
 
-    models: R nn.Sequential of nn.Linear and element-wise layers, alike but
-        for their weights. One output means two classes (binary cross-entropy
+    models: R nn.Sequential of nn.Linear with bias and element-wise layers,
+        alike but for their weights. One output means two classes (binary cross-entropy
         on logits), more outputs mean so many classes.
     x, y: float32 [N, features] and int64 [N], the same data for all models;
         or [R, N, features] and [R, N], a data set for each.
@@ -34,8 +34,9 @@ def train_replicas_torch(
     if not checkpoints or np.any(np.diff([0, *checkpoints]) <= 0):
         raise ValueError(f"checkpoints must rise from 1: {checkpoints}")
     for layer in models[0]:
-        if list(layer.parameters()) and not isinstance(layer, nn.Linear):
-            raise ValueError(f"{layer} is not nn.Linear; its weights differ")
+        linear = isinstance(layer, nn.Linear) and layer.bias is not None
+        if list(layer.parameters()) and not linear:
+            raise ValueError(f"{layer} is no nn.Linear with a bias")
 
     replicas, examples = len(models), y.shape[-1]
     device = models[0][0].weight.device
@@ -48,24 +49,23 @@ def train_replicas_torch(
     )
 
     def predict(inputs):
+        # Features before examples: [R, outputs, batch] keeps rows long.
+        outputs = inputs.transpose(1, 2)
         weights = iter(stacked)
         for layer in models[0]:
             if isinstance(layer, nn.Linear):
-                kernel = next(weights).transpose(1, 2)
-                inputs = torch.baddbmm(next(weights)[:, None], inputs, kernel)
+                kernel, bias = next(weights), next(weights)
+                outputs = torch.baddbmm(bias[:, :, None], kernel, outputs)
             else:
-                inputs = layer(inputs)
-        return inputs
+                outputs = layer(outputs)
+        return outputs
 
     def losses(outputs, labels):
-        if outputs.shape[-1] == 1:
+        if outputs.shape[1] == 1:
             return nn.functional.binary_cross_entropy_with_logits(
-                outputs[..., 0], labels.float(), reduction="none"
-            ).mean(1)
-        flat = nn.functional.cross_entropy(
-            outputs.flatten(0, 1), labels.flatten(), reduction="none"
-        )
-        return flat.view(labels.shape).mean(1)
+                outputs[:, 0], labels.float(), reduction="none"
+            )
+        return nn.functional.cross_entropy(outputs, labels, reduction="none")
 
     def for_each(data, dimensions):
         data = data.to(device)
@@ -95,16 +95,18 @@ def train_replicas_torch(
         batch = order[:, position : position + batch_size]
         position += batch_size
         optimizer.zero_grad()
-        losses(predict(x[batch]), y[batch]).sum().backward()
+        each = losses(predict(x[batch]), y[batch])
+        # Each model's own mean; a sum over models keeps their gradients apart.
+        (each.sum() / each.shape[1]).backward()
         optimizer.step()
         if update == checkpoints[len(history["loss"])]:
             with torch.no_grad():
                 outputs = predict(x_check)
-                loss = losses(outputs, y_check)
+                loss = losses(outputs, y_check).mean(1)
                 chosen = (
-                    (outputs[..., 0] > 0).long()
-                    if outputs.shape[-1] == 1
-                    else outputs.argmax(-1)
+                    (outputs[:, 0] > 0).long()
+                    if outputs.shape[1] == 1
+                    else outputs.argmax(1)
                 )
                 right = (chosen == y_check).float().mean(1)
                 better = loss < best_loss

@@ -59,7 +59,7 @@ CLAIMED_SETTLED_EPOCH = 30
 MARGIN_POINTS = 1.0
 # "The same number of epochs" is less than this factor. Set beforehand.
 MARGIN_FACTOR = 1.5
-NUM_SEEDS = 3 if SHORT else 40
+NUM_SEEDS = 3 if SHORT else 64
 FIRST_SEED = 1000
 TIMED_EPOCHS = 1 if SHORT else 3
 TIMED_REPEATS = 2 if SHORT else 12

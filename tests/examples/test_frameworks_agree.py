@@ -137,8 +137,8 @@ def test_programs_of_a_pair_share_settings_and_judgements(pair):
     assert tails[0] == tails[1]
 
 
-def test_seeded_fit_on_arrays_repeats_its_order_but_the_replicas_do_not():
-    """Why the studies shuffle for themselves.
+def test_seeded_keras_fit_on_arrays_repeats_its_order():
+    """Why the studies shuffle for themselves, as test_train_replicas holds.
 
     Should Keras mend this, the first half fails: then say so on the page.
     """
