@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import io
 import re
-import tokenize
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import accumulate
 from pathlib import Path
 
 FRAMEWORKS = ("keras", "torch")
@@ -33,6 +32,14 @@ SNIPPET_IMPORT = re.compile(
 SHORT_SWITCH = re.compile(r"^SHORT = (True|False)\b", re.M)
 SECTION_MARKER = re.compile(r"^[ \t]*# --8<-- \[.*\][ \t]*\n", re.M)
 CELL = re.compile(r"^# %%(?P<markdown> \[markdown\])?.*$", re.M)
+STRING_OR_COMMENT = re.compile(
+    r'''"""(?:[^\\]|\\.)*?"""|'''
+    r"""'''(?:[^\\]|\\.)*?'''|"""
+    r'''"(?:[^"\\\n]|\\.)*"|'''
+    r"""'(?:[^'\\\n]|\\.)*'|#[^\n]*""",
+    re.S,
+)
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 class GuideError(Exception):
@@ -274,36 +281,55 @@ def snippet_body(text: str) -> str:
     return SNIPPET_IMPORT.sub("", text).strip() + "\n"
 
 
+@cache
 def code_only(text: str) -> str:
     """The text without comments, docstrings, blank lines and Markdown cells.
 
     Works on the characters of the source, not on a syntax tree, so that the
-    answer is the same for every version of Python.
+    answer is the same for every version of Python. Strings stay as they are.
     """
-    lines = text.splitlines()
-    drop: set[int] = set()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(
-            node,
-            ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef,
-        ):
-            first = node.body[0] if node.body else None
+    for start, end in reversed(docstring_spans(text)):
+        text = text[:start] + text[end:]
+    strings = []
+
+    def hide(match: re.Match) -> str:
+        if match[0].startswith("#"):
+            return ""
+        strings.append(match[0])
+        return "\0"
+
+    lines = STRING_OR_COMMENT.sub(hide, text).split("\n")
+    code = "\n".join(line.rstrip() for line in lines if line.strip())
+    hidden = iter(strings)
+    return re.sub("\0", lambda _: next(hidden), code)
+
+
+def docstring_spans(text: str) -> list[tuple[int, int]]:
+    """Where the docstrings of module, classes and functions lie, in order."""
+    lines = text.split("\n")
+    starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
+
+    def offset(line: int, column: int) -> int:
+        # The syntax tree counts columns in bytes.
+        before = lines[line - 1].encode()[:column].decode()
+        return starts[line - 1] + len(before)
+
+    spans = []
+    pending: list[ast.AST] = [ast.parse(text)]
+    while pending:
+        node = pending.pop()
+        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+            inside = getattr(node, part, None)
+            if isinstance(inside, list):
+                pending += inside
+        if isinstance(node, DOCUMENTED) and node.body:
+            first = node.body[0]
             if (
                 isinstance(first, ast.Expr)
                 and isinstance(first.value, ast.Constant)
                 and isinstance(first.value.value, str)
-                and node.col_offset < first.col_offset
-                if not isinstance(node, ast.Module)
-                else ast.get_docstring(node, clean=False) is not None
             ):
-                drop.update(range(first.lineno, first.end_lineno + 1))
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.COMMENT:
-            row, column = token.start
-            lines[row - 1] = lines[row - 1][:column]
-    kept = (
-        line.rstrip()
-        for number, line in enumerate(lines, 1)
-        if number not in drop
-    )
-    return "\n".join(line for line in kept if line)
+                start = offset(first.lineno, first.col_offset)
+                end = offset(first.end_lineno, first.end_col_offset)
+                spans.append((start, end))
+    return sorted(spans)

@@ -1,0 +1,146 @@
+"""`guide draw`: figures and their data, from the results there are."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import importlib.util
+import io
+import json
+import shutil
+import traceback
+from pathlib import Path
+
+from _guide.project import DEVICES, GuideError, Program, programs
+from _guide.results import load, write_whole
+
+
+def fresh_result(program: Program, device: str) -> dict | None:
+    """What a run of the program's present code left here, if there was one."""
+    result = load(program.fresh(device))
+    if result and result["provenance"]["code"] == program.code_hash:
+        return result
+    return None
+
+
+def draw(root: Path, topics: list[str]) -> int:
+    """0 if every topic's figures are those of its results."""
+    found = topics_of(root)
+    for topic in topics:
+        if topic not in found:
+            known = ", ".join(found) or "none yet"
+            raise GuideError(f"no topic {topic}; there are: {known}")
+    for topic in topics or found:
+        draw_topic(root, topic, found[topic])
+    for folder in (root / "docs/figures").glob("*"):
+        if folder.name not in found:
+            shutil.rmtree(folder)
+    return 0
+
+
+def topics_of(root: Path) -> dict[str, list[Program]]:
+    """The programs of each topic that has figures."""
+    found: dict[str, list[Program]] = {}
+    for program in programs(root):
+        if program.path.with_name("figure.py").is_file():
+            found.setdefault(program.topic, []).append(program)
+    return found
+
+
+def draw_topic(root: Path, topic: str, members: list[Program]) -> None:
+    """Write the topic's figures, if what they are made of has changed."""
+    source = root / "examples" / topic / "figure.py"
+    where = source.relative_to(root).as_posix()
+    results = {}
+    for program in members:
+        for device in DEVICES:
+            result = fresh_result(program, device)
+            result = result or load(program.committed(device))
+            if result:
+                results[f"{program.name}.{device}"] = result
+    if not results:
+        print(f"{where}:1: nothing to draw yet; run: guide run {topic}")
+        return
+    digest = hashlib.sha256(json.dumps(results, sort_keys=True).encode())
+    for path in (source, Path(__file__), Path(__file__).with_name("style.py")):
+        digest.update(path.read_bytes())
+    memory = root / ".build/draw" / f"{topic}.sha"
+    folder = root / "docs/figures" / topic
+    if memory.is_file():
+        known, *names = memory.read_text("utf-8").splitlines()
+        if known == digest.hexdigest() and names == listing(folder):
+            return
+    files = drawn(source, where, results)
+    for name, text in files.items():
+        write_whole(folder / name, text)
+    for path in folder.iterdir():
+        if path.name not in files:
+            path.unlink()
+    lines = [digest.hexdigest(), *listing(folder)]
+    write_whole(memory, "\n".join(lines) + "\n")
+    print(f"{where}: drew {len(files) // 2} figures")
+
+
+def listing(folder: Path) -> list[str]:
+    """The names of the files in a folder; none where there is no folder."""
+    return sorted(path.name for path in folder.glob("*"))
+
+
+def drawn(source: Path, where: str, results: dict) -> dict[str, str]:
+    """The text of each file: NAME.svg and NAME.csv for every figure.
+
+    Raises GuideError naming the line of figure.py where it failed.
+    """
+    mend = f"mend it and run: guide draw {source.parent.name}"
+    spec = importlib.util.spec_from_file_location("figure", source)
+    module = importlib.util.module_from_spec(spec)
+    files = {}
+    try:
+        spec.loader.exec_module(module)
+        figures = module.draw(results)
+        right = isinstance(figures, dict) and figures
+        if not right or not all(
+            hasattr(figure, "guide_lines") for figure in figures.values()
+        ):
+            raise TypeError(
+                f"draw returned {figures!r:.60}; expected {{name: figure}} "
+                "with figures of _guide.style.new_figure"
+            )
+        made_by = f"guide draw, from {where}"
+        for name, figure in figures.items():
+            files[f"{name}.svg"] = style().to_svg(figure, made_by)
+            files[f"{name}.csv"] = table(style().rows(figure), made_by)
+    except Exception as error:
+        raise GuideError(
+            f"{where}:{line_of(error, source)}: {type(error).__name__}: "
+            f"{error}; {mend}"
+        ) from error
+    return files
+
+
+def style():
+    """The style module, which brings matplotlib: only where one draws."""
+    from _guide import style
+
+    return style
+
+
+def table(rows: list[tuple], made_by: str) -> str:
+    """The points of a figure as CSV."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    columns = ["panel", "line", "x", "y", "low", "high", "made_by"]
+    writer.writerow(columns)
+    for number, row in enumerate(rows):
+        # Once is enough, and leaves the table plain.
+        writer.writerow([*row, None if number else made_by])
+    return stream.getvalue()
+
+
+def line_of(error: Exception, source: Path) -> int:
+    """The last line of the file that the error passed through."""
+    if isinstance(error, SyntaxError) and error.filename == str(source):
+        return error.lineno or 1
+    passed = traceback.extract_tb(error.__traceback__)
+    lines = [f.lineno for f in passed if f.filename == str(source)]
+    return lines[-1] if lines else 1

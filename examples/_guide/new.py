@@ -1,0 +1,82 @@
+"""`guide new`: a small topic that passes, to be made into a real one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from _guide.project import GuideError, programs
+from _guide.results import write_whole
+
+TEMPLATES = Path(__file__).with_name("templates")
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def new(root: Path, topic: str) -> int:
+    """0 when the topic is made; writes nothing if it cannot be."""
+    if not NAME.fullmatch(topic):
+        raise GuideError(
+            f"{topic}: no name for a topic; expected lower-case letters, "
+            "digits and _, like gradient_noise; run: guide new NAME"
+        )
+    page = f"lab/{topic.replace('_', '-')}.md"
+    goals = {
+        f"examples/{topic}/{topic}_keras.py": "TOPIC_keras.py",
+        f"examples/{topic}/{topic}_torch.py": "TOPIC_torch.py",
+        f"examples/{topic}/figure.py": "figure.py",
+        f"docs/{page}": "page.md",
+    }
+    taken = {program.name: program.where for program in programs(root)}
+    for goal in (f"examples/{topic}", *goals):
+        found = goal if (root / goal).exists() else taken.get(Path(goal).stem)
+        if found:
+            raise GuideError(
+                f"{found}:1: exists already; expected a new name; "
+                "run: guide new NAME"
+            )
+    settings = root / "mkdocs.yml"
+    navigation = with_page(settings.read_text("utf-8"), page)
+    title = topic.replace("_", " ").capitalize()
+    for goal, template in goals.items():
+        text = (TEMPLATES / template).read_text("utf-8")
+        text = text.replace("TOPIC", topic).replace("TITLE", title)
+        write_whole(root / goal, text)
+    write_whole(settings, navigation)
+    print("Made:", *goals, f"and {page} in mkdocs.yml", sep="\n  ")
+    print(
+        "It counts the updates of an epoch, as an example. Next:",
+        f"guide run {topic}",
+        f"guide accept {topic}",
+        "guide check",
+        "make serve",
+        "and then write what you want to measure into the two programs",
+        sep="\n  ",
+    )
+    return 0
+
+
+def with_page(text: str, page: str) -> str:
+    """The text of mkdocs.yml with the page last under Lab."""
+    lines = text.splitlines(keepends=True)
+    headings = (
+        (number, re.match(r"( *)- [\"']?Lab[\"']?:\s*(#.*)?$", line))
+        for number, line in enumerate(lines)
+    )
+    first, heading = next(filter(lambda pair: pair[1], headings), (0, None))
+    if heading is None:
+        raise GuideError(
+            "mkdocs.yml:1: no '- Lab:' in nav, where the page would go; "
+            "expected one; write it"
+        )
+    last, indent = first, len(heading[1]) + 4
+    for number, line in enumerate(lines[first + 1 :], first + 1):
+        depth = len(line) - len(line.lstrip(" "))
+        if line.strip() and depth <= len(heading[1]):
+            break
+        if line.lstrip().startswith("- "):
+            indent = depth if last == first else indent
+            last = number
+    if not lines[last].endswith("\n"):
+        lines[last] += "\n"
+    lines.insert(last + 1, f"{' ' * indent}- {page}\n")
+    return "".join(lines)

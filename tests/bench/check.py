@@ -1,0 +1,89 @@
+"""How long `guide check` takes for a thousand pages."""
+
+import json
+import tempfile
+from pathlib import Path
+
+from _bench import Row, guide, medians, report
+
+from _guide.project import Program
+
+PAGES = 1000
+NUMBERS = 10_000
+PROGRAMS = 20
+
+HEADER = """\
+# %% [markdown]
+# # Program
+#
+# Stands for one that measures something.
+#
+# - Install: `pip install numpy`
+# - Runs on: `cpu`
+# - Expected: `1` minutes
+
+# %%
+SHORT = False
+
+# %%
+results = {}
+"""
+
+
+def make_project(root):
+    """Write a project in which every number agrees."""
+    per_page, per_program = NUMBERS // PAGES, NUMBERS // (2 * PROGRAMS)
+    keys = []
+    for number in range(PROGRAMS):
+        topic = f"topic{number:02d}"
+        folder = root / "examples" / topic
+        folder.mkdir(parents=True)
+        for framework in ("keras", "torch"):
+            path = folder / f"{topic}_{framework}.py"
+            path.write_text(HEADER)
+            values = {
+                f"value.{n}": {"value": n + 0.5, "unit": "ratio", "exact": True}
+                for n in range(per_program)
+            }
+            provenance = {
+                "program": path.stem,
+                "code": Program(root, path).code_hash,
+                "short": False,
+            }
+            result = {"values": values, "judgements": {}, "series": {}}
+            result["provenance"] = provenance
+            path.with_suffix(".cpu.json").write_text(json.dumps(result))
+            keys += [(f"{path.stem}.cpu:{key}", values[key]) for key in values]
+    pages = []
+    for number in range(PAGES):
+        name = f"topic{number:02d}.md" if number < PROGRAMS else f"p{number}.md"
+        bound = keys[number * per_page : (number + 1) * per_page]
+        lines = [
+            f'It is <data value="{key}">{entry["value"]}</data> times as much,'
+            " and here are more words, with `code = 1` and a [link](index.md)."
+            for key, entry in bound
+        ]
+        text = f"# Page {chr(97 + number % 26)}\n\n" + "\n\n".join(lines) + "\n"
+        (root / "docs").mkdir(exist_ok=True)
+        (root / "docs" / name).write_text(text)
+        pages.append(f"  - {name}\n")
+    (root / "docs/index.md").write_text("# First page\n")
+    (root / "snippets").mkdir()
+    (root / "README.md").write_text("# Project\n")
+    (root / "mkdocs.yml").write_text(
+        "site_name: Generated\nnav:\n  - index.md\n" + "".join(pages)
+    )
+
+
+def measure():
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        make_project(root)
+
+        (taken,) = medians(lambda: guide(root, "check"))
+        what = f"guide check, {PAGES:,} pages and {NUMBERS:,} bound numbers"
+        yield Row(what, taken, "s", at_most=1)
+
+
+if __name__ == "__main__":
+    report(measure())
