@@ -24,7 +24,13 @@ def mean_interval(samples, ratio=False, confidence=0.95):
     if ratio and (samples <= 0).any():
         raise ValueError(f"the smallest ratio is {samples.min()}, not above 0")
     values = np.log(samples) if ratio else samples
-    error = stats.sem(values) * stats.t.ppf((1 + confidence) / 2, len(values) - 1)
-    ends = np.array([values.mean(), values.mean() - error, values.mean() + error])
+    error = stats.sem(values) * stats.t.ppf(
+        (1 + confidence) / 2, len(values) - 1
+    )
+    ends = np.array(
+        [values.mean(), values.mean() - error, values.mean() + error]
+    )
     return tuple((np.exp(ends) if ratio else ends).tolist())
+
+
 # --8<-- [end:mean_interval]

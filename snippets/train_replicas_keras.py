@@ -167,4 +167,6 @@ def train_replicas_keras(
     for number, model in enumerate(models):
         model.set_weights([weight[number] for weight in best])
     return {name: np.stack(rows) for name, rows in history.items()}
+
+
 # --8<-- [end:train_replicas_keras]

@@ -13,8 +13,8 @@ def train_replicas_torch(
     of them. What each model learns is what a plain loop would teach it.
 
     models: R nn.Sequential of nn.Linear with bias and element-wise layers,
-        alike but for their weights. One output means two classes (binary cross-entropy
-        on logits), more outputs mean so many classes.
+        alike but for their weights. One output means two classes (binary
+        cross-entropy on logits), more outputs mean so many classes.
     x, y: float32 [N, features] and int64 [N], the same data for all models;
         or [R, N, features] and [R, N], a data set for each.
     batch_size: examples per update; a larger one than N means N.
@@ -69,8 +69,10 @@ def train_replicas_torch(
 
     def for_each(data, dimensions):
         data = data.to(device)
-        return data if data.dim() == dimensions else data.expand(
-            replicas, *data.shape
+        return (
+            data
+            if data.dim() == dimensions
+            else data.expand(replicas, *data.shape)
         )
 
     x_check, y_check = for_each(x_check, 3), for_each(y_check, 2)
@@ -120,4 +122,6 @@ def train_replicas_torch(
             for parameter, weight in zip(model.parameters(), best):
                 parameter.copy_(weight[number])
     return {name: np.stack(rows) for name, rows in history.items()}
+
+
 # --8<-- [end:train_replicas_torch]

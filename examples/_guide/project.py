@@ -35,7 +35,7 @@ CELL = re.compile(r"^# %%(?P<markdown> \[markdown\])?.*$", re.M)
 STRING_OR_COMMENT = re.compile(
     r'''"""(?:[^\\]|\\.)*?"""|'''
     r"""'''(?:[^\\]|\\.)*?'''|"""
-    r'''"(?:[^"\\\n]|\\.)*"|'''
+    r""""(?:[^"\\\n]|\\.)*"|"""
     r"""'(?:[^'\\\n]|\\.)*'|#[^\n]*""",
     re.S,
 )
@@ -263,12 +263,16 @@ def read_header(program: Program) -> dict:
             )
         return match[1].strip()
 
-    minutes = field(r"^- Expected: `([\d.]+)` minutes?", "'- Expected: `2` minutes'")
+    minutes = field(
+        r"^- Expected: `([\d.]+)` minutes?", "'- Expected: `2` minutes'"
+    )
     devices = field(r"^- Runs on: (`\w+`(?:, `\w+`)*)$", "'- Runs on: `cpu`'")
     return {
         "title": field(r"^# ([^\n]+)", "a title ('# # Title')"),
         "summary": field(r"^# [^\n]+\n+([^\n#-].*?)\n\s*\n", "a sentence"),
-        "install": field(r"^- Install: `pip install ([^`]+)`", "'- Install: `pip install …`'"),
+        "install": field(
+            r"^- Install: `pip install ([^`]+)`", "'- Install: `pip install …`'"
+        ),
         "devices": tuple(re.findall(r"\w+", devices)),
         "minutes": float(minutes),
         "alone": bool(re.search(r"^- Timing: `alone`", text, re.M)),

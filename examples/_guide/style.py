@@ -131,9 +131,7 @@ def _ramp(batch_size, part):
     return matplotlib.colors.to_hex(matplotlib.colormaps["plasma"](color))
 
 
-def draw_line(
-    axis, series, label, framework=None, batch_size=None, color=None
-):
+def draw_line(axis, series, label, framework=None, batch_size=None, color=None):
     """Draw y over x with its interval; the label stands at the line's end.
 
     None in a series leaves a gap.
@@ -260,8 +258,9 @@ def spread(heights, gap):
     blocks = []
     for height in heights:
         blocks.append([height])
-        while len(blocks) > 1 and _bounds(blocks[-2], gap)[1] > (
-            _bounds(blocks[-1], gap)[0]
+        while (
+            len(blocks) > 1
+            and _bounds(blocks[-2], gap)[1] > (_bounds(blocks[-1], gap)[0])
         ):
             upper = blocks.pop()
             blocks[-1] += upper

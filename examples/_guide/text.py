@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 # What stands for a blanked character within a line; no word, no space.
 BLANK = "\0"
 
-FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(?P<body>.*?)^---[ \t]*\r?$", re.S | re.M)
+FRONT_MATTER = re.compile(
+    r"---[ \t]*\r?\n(?P<body>.*?)^---[ \t]*\r?$", re.S | re.M
+)
 FENCE = re.compile(
     r"^(?P<before>[ \t]*(?:(?:>|[-*+]|\d+[.)])[ \t]+)*)"
     r"(?P<fence>`{3,}|~{3,})(?P<info>[^\n]*)",
@@ -73,7 +75,7 @@ LIST_MARKER = re.compile(r"[ \t]*(?:>[ \t]*)*\d+[.)](?=[ \t])")
 BLOCK = re.compile(r"\n(?=[ \t\r]*\n|[ \t]*(?:[-*+]|\d+[.)]|\|)[ \t])")
 SENTENCE_END = re.compile(
     r"(?<!\bal)(?<!\bcf)(?<!\bvs)(?<!\be\.g)(?<!\bi\.e)"
-    r"""[.!?][)\]"'’”*_\0]*\s+(?![a-z])"""
+    r"""[.!?][)\]"'’”*_\0]*\s++(?![a-z])"""
 )
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 YEAR = re.compile(r"(?:19|20)\d\d")
@@ -258,7 +260,9 @@ def _without_blocks(page: Page) -> str:
                 # A backtick further on makes it code within a sentence.
                 if fence[0] == "~" or "`" not in match["info"]:
                     opening = match
-            elif fence.startswith(opening["fence"]) and not match["info"].strip():
+            elif (
+                fence.startswith(opening["fence"]) and not match["info"].strip()
+            ):
                 spans.append(_add_fence(page, opening, match))
                 opening = None
         if opening:
@@ -476,10 +480,12 @@ def bare_numbers(
         date = re.search(r"[\d-]*\Z", text[max(0, at - 8) : at])[0]
         if DATE.match(text, at - len(date)):
             continue
-        word = text[text.rfind(" ", line, at) + 1 : at]
+        word = text[max(line, text.rfind(" ", line, at)) : at]
         if "://" in word or "www." in word or is_version(text, at, versions):
             continue
-        sign = at and text[at - 1] in "-−" and not text[at - 2 : at - 1].isalnum()
+        sign = (
+            at and text[at - 1] in "-−" and not text[at - 2 : at - 1].isalnum()
+        )
         yield at - bool(sign), text[at - bool(sign) : stop]
 
 

@@ -308,7 +308,8 @@ for batch_size in BATCH_SIZES:
         continue
     key = f"seconds_to_target.{batch_size}"
     epochs_ratio = (
-        epochs_to["fixed", batch_size] / epochs_to["fixed", REFERENCE_BATCH_SIZE]
+        epochs_to["fixed", batch_size]
+        / epochs_to["fixed", REFERENCE_BATCH_SIZE]
     )
     put(key, epochs_ratio, "ratio", ratio=True, timing=True)
     mean, bottom, top = mean_interval(
@@ -527,36 +528,44 @@ def curve(accuracy):
     return {"y": mean, "low": bottom, "high": top, "unit": "share"}
 
 
+def shown_until(checkpoints, last):
+    """Which checkpoints to draw: about forty, evenly spaced."""
+    wanted = np.linspace(0, min(last, checkpoints[-1]), 41)[1:]
+    return np.unique(np.searchsorted(checkpoints, wanted))
+
+
+# As long as the smallest size needs for its epochs.
+last_second = NUM_EPOCHS * epoch_seconds[smallest].mean()
 for rule in LEARNING_RATE_RULES:
     for batch_size in BATCH_SIZES:
         per_epoch = updates_per_epoch[batch_size]
+        per_second = per_epoch / epoch_seconds[batch_size].mean()
         checkpoints, accuracy = runs[rule, batch_size]
-        # Enough points for a smooth line, evenly spaced along its length.
-        last = max(NUM_EPOCHS * per_epoch, MATCHED_UPDATES)
-        shown = np.unique(
-            np.searchsorted(checkpoints, np.linspace(0, last, 41)[1:])
-        )
-        shown = shown[shown < len(checkpoints)]
-        line = curve(accuracy[shown])
-        updates = checkpoints[shown]
-        epochs = (updates / per_epoch).tolist()
         name = f"{rule}.{batch_size}"
-        series[f"accuracy_by_epoch.{name}"] = {"x": epochs} | line
-        if rule == "fixed":
-            series[f"accuracy_by_update.{name}"] = {
-                "x": updates.tolist()
-            } | line
-            seconds = np.array(epochs) * epoch_seconds[batch_size].mean()
-            series[f"accuracy_by_second.{name}"] = {
-                "x": seconds.tolist()
-            } | line
-            series[f"one_run.{name}"] = {
-                "x": epochs,
-                "y": accuracy[shown, 0].tolist(),
-                "unit": "share",
-            }
+        shown = shown_until(checkpoints, NUM_EPOCHS * per_epoch)
+        epochs = (checkpoints[shown] / per_epoch).tolist()
+        series[f"accuracy_by_epoch.{name}"] = {"x": epochs} | curve(
+            accuracy[shown]
+        )
+        if rule != "fixed":
+            continue
+        series[f"one_run.{name}"] = {
+            "x": epochs,
+            "y": accuracy[shown, 0].tolist(),
+            "unit": "share",
+        }
+        shown = shown_until(checkpoints, MATCHED_UPDATES)
+        series[f"accuracy_by_update.{name}"] = {
+            "x": checkpoints[shown].tolist()
+        } | curve(accuracy[shown])
+        shown = shown_until(checkpoints, last_second * per_second)
+        series[f"accuracy_by_second.{name}"] = {
+            "x": (checkpoints[shown] / per_second).tolist()
+        } | curve(accuracy[shown])
 for rule in LEARNING_RATE_RULES:
-    entries = [values[f"epochs_to_target.{rule}.{size}"] for size in BATCH_SIZES]
+    entries = [
+        values[f"epochs_to_target.{rule}.{size}"] for size in BATCH_SIZES
+    ]
     series[f"epochs_to_target.{rule}"] = {
         "x": BATCH_SIZES,
         "y": [entry["value"] for entry in entries],

@@ -9,12 +9,7 @@ from _guide.style import (
 
 GRID_SIZES = [4, 8, 16, 32, 64, 128, 256, 512]
 CURVE_SIZES = [4, 16, 64, 128, 512]
-NUM_EPOCHS = 100
-BUDGETS = {
-    "epoch": ("Epochs", 100),
-    "update": ("Updates", 1600),
-    "second": ("Seconds", None),
-}
+BUDGETS = {"epoch": "Epochs", "update": "Updates", "second": "Seconds"}
 
 
 def frameworks(results):
@@ -25,24 +20,14 @@ def frameworks(results):
             yield framework, result["series"]
 
 
-def up_to(series, end):
-    """The series without the points beyond `end`."""
-    kept = [i for i, x in enumerate(series["x"]) if x <= end]
-    return {
-        key: [points[i] for i in kept] if isinstance(points, list) else points
-        for key, points in series.items()
-    }
-
-
 def grid(series):
     figure, axes = new_figure(rows=4, columns=2, height=6.4, sharey=True)
     for axis, size in zip(axes.flat, GRID_SIZES):
-        one = up_to(series[f"one_run.fixed.{size}"], NUM_EPOCHS)
-        mean = up_to(series[f"accuracy_by_epoch.fixed.{size}"], NUM_EPOCHS)
+        mean = series[f"accuracy_by_epoch.fixed.{size}"]
         axis.set_title(f"batch_size={size}")
-        draw_line(axis, one, "", color="0.5")
+        draw_line(axis, series[f"one_run.fixed.{size}"], "", color="0.5")
         draw_line(axis, mean, "", batch_size=size)
-        axis.set(xlim=(0, NUM_EPOCHS), ylim=(0.2, 0.9))
+        axis.set(xlim=(0, None), ylim=(0.3, 0.9))
     for axis in axes[-1]:
         axis.set_xlabel("Epochs")
     for axis in axes[:, 0]:
@@ -51,20 +36,14 @@ def grid(series):
 
 
 def curves(results, budget):
-    label, end = BUDGETS[budget]
     found = list(frameworks(results))
     figure, axes = new_figure(columns=len(found), height=2.9, sharey=True)
     for axis, (framework, series) in zip(axes.flat, found):
-        lines = {
-            size: series[f"accuracy_by_{budget}.fixed.{size}"]
-            for size in CURVE_SIZES
-        }
-        # As long as the slowest of the five needs for its epochs.
-        limit = end or max(lines[4]["x"])
         axis.set_title(FRAMEWORK_NAMES[framework])
-        for size, line in lines.items():
-            draw_line(axis, up_to(line, limit), str(size), batch_size=size)
-        axis.set(xlabel=label, xlim=(0, limit), ylim=(0.2, 0.9))
+        for size in CURVE_SIZES:
+            line = series[f"accuracy_by_{budget}.fixed.{size}"]
+            draw_line(axis, line, str(size), batch_size=size)
+        axis.set(xlabel=BUDGETS[budget], xlim=(0, None), ylim=(0.3, 0.9))
     axes.flat[0].set_ylabel("Test accuracy")
     return figure
 

@@ -302,7 +302,20 @@ for batch_size in BATCH_SIZES:
                 100 * (accuracy_small - accuracy),
                 "percentage points",
             )
+
+
+def rise_of(kind, batch_size):
+    """How far the validation loss ends above its lowest, equal updates."""
+    loss, _ = matched[kind, batch_size]
+    return loss[-1] - loss.min(axis=0)
+
+
 for kind in DATA:
+    put(
+        f"rise_above_smallest.{kind}",
+        rise_of(kind, largest) - rise_of(kind, smallest),
+        "nats",
+    )
     # How much of the largest size's deficit its own rate makes good.
     put(
         f"points_won_by_tuning.{kind}",
@@ -402,6 +415,12 @@ for arm, kind in (("tuned", "hard"), ("matched", "easy"), ("matched", "hard")):
         all(-MARGIN_POINTS < low(g) and high(g) < MARGIN_POINTS for g in gaps),
         *gaps,
     )
+for kind in DATA:
+    judge(
+        f"matched.largest_overfits_most.{kind}",
+        low(f"rise_above_smallest.{kind}") > 0,
+        f"rise_above_smallest.{kind}",
+    )
 judge(
     "epoch_is_faster_at_the_largest",
     low(f"epoch_speedup.{largest}") > 1,
@@ -461,13 +480,16 @@ for kind in DATA:
         seconds = updates / per_epoch * epoch_seconds[batch_size].mean()
         series[f"loss_by_second.{name}"] = line(seconds.tolist(), more, "nats")
     for arm in ARMS:
-        keys = [f"test_accuracy.{arm}.{kind}.{size}" for size in BATCH_SIZES]
-        series[f"test_accuracy.{arm}.{kind}"] = {
+        keys = [
+            f"points_below_smallest.{arm}.{kind}.{size}"
+            for size in BATCH_SIZES[1:]
+        ]
+        series[f"points_below_smallest.{arm}.{kind}"] = {
             "x": BATCH_SIZES,
-            "y": [values[key]["value"] for key in keys],
-            "low": [low(key) for key in keys],
-            "high": [high(key) for key in keys],
-            "unit": "share",
+            "y": [0, *(values[key]["value"] for key in keys)],
+            "low": [0, *(low(key) for key in keys)],
+            "high": [0, *(high(key) for key in keys)],
+            "unit": "percentage points",
         }
 
 results = {"values": values, "judgements": judgements, "series": series}

@@ -180,7 +180,9 @@ def test_checkpoints_do_not_change_the_training(framework):
         models = torch_models(3)
         often = train_replicas_torch(models, x, y, *settings, x, y, SEED)
     assert often["loss"].shape == (5, REPLICAS)
-    np.testing.assert_allclose(often["loss"][-1], history["loss"][-1], rtol=1e-4)
+    np.testing.assert_allclose(
+        often["loss"][-1], history["loss"][-1], rtol=1e-4
+    )
 
 
 def test_each_model_keeps_the_weights_of_its_lowest_loss():

@@ -1,0 +1,95 @@
+"""`guide build`: compares, draws, checks, and builds site/."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from _guide.draw import draw
+from _guide.pages import Result, write_pages
+from _guide.project import GuideError
+from _guide.results import disagreements
+
+# Tells the hook that what it would do has just been done.
+PREPARED = "GUIDE_PREPARED"
+
+
+def build(root: Path, preview: bool) -> int:
+    """0 if what was measured, the text and the site are as they should be.
+
+    With `preview`, only writes what the live preview needs.
+    """
+    draw(root, [])
+    found = write_pages(root)
+    if preview:
+        return 0
+    if find_spec("mkdocs") is None:
+        raise GuideError("MkDocs is not installed; run: make site")
+    from _guide.check import check
+
+    differ = [compare(root, result) for result in found]
+    # Both are told, so that nothing is found one at a time.
+    if check(root, False) or any(differ):
+        print("No site was built.")
+        return 1
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
+    environment = os.environ | {
+        "NOTEBOOKS": "1",
+        "NO_MKDOCS_2_WARNING": "1",
+        PREPARED: "1",
+    }
+    if subprocess.run(command, cwd=root, env=environment).returncode:
+        print("No site was built: MkDocs found what is written above.")
+        return 1
+    tell(found)
+    return 0
+
+
+def compare(root: Path, result: Result) -> bool:
+    """Whether the fresh result is other than the committed one; tells how."""
+    if not result.fresh:
+        return False
+    path = result.program.committed(result.device)
+    where = path.relative_to(root).as_posix()
+    accept = f"run: guide accept {result.program.topic}"
+    if not result.committed:
+        print(f"{where}:1: measured here, but not committed; {accept}")
+        return True
+    found = disagreements(result.committed, result.fresh)
+    lines = path.read_text("utf-8").splitlines()
+    for key, why in found:
+        print(f"{where}:{line_of(key, lines)}: {key}: {why}")
+    if found:
+        print(f"To take what was measured here, {accept}")
+    return bool(found)
+
+
+def line_of(key: str, lines: list[str]) -> int:
+    """The line of a result file on which the key stands; 1 if on none."""
+    for number, line in enumerate(lines, 1):
+        if line.lstrip().startswith(f'"{key}":'):
+            return number
+    return 1
+
+
+def tell(found: list[Result]) -> None:
+    """Say what was measured again, what was not, and how to open the site."""
+    again = [result for result in found if result.fresh]
+    others = [result for result in found if not result.fresh]
+    if again:
+        print("\nMeasured again here, and it agrees:")
+    for result in again:
+        print(f"  {result.name}, on {result.fresh['provenance']['date']}")
+    if others:
+        print("\nNot run here:")
+    for result in others:
+        print(f"  {result.name}, {result.words}")
+    if not os.environ.get("REPO_URL"):
+        print("\nREPO_URL is not set: the pages have no edit links.")
+    print(
+        "\nThe site is in site/. To read it, open http://localhost:8000 "
+        "after:\n  python -m http.server --directory site"
+    )
