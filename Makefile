@@ -27,7 +27,10 @@ REPO_URL ?= $(shell git config --get remote.origin.url 2>/dev/null | sed -nE \
   -e 's,^(https://([^/@]+@)?|ssh://git@|git@)github\.com[:/],,p' \
   | sed -E 's,^,https://github.com/,')
 SITE_URL ?=
-export REPO_URL SITE_URL NOTEBOOKS
+export REPO_URL SITE_URL
+# Anything here brings the gallery into the preview, so a no must be nothing.
+override NOTEBOOKS := $(if $(filter-out 0 false,$(NOTEBOOKS)),1)
+export NOTEBOOKS
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export NO_MKDOCS_2_WARNING := 1

@@ -85,8 +85,14 @@ def plain(text: str) -> str:
 def judge_text(
     text: str, judgement: dict, key: str, values: dict
 ) -> Verdict | None:
-    """None if the words agree with the judgement that `key` names."""
-    if re.search(r"\d", text):
+    """None if the words agree with the judgement that `key` names.
+
+    Digits in code are settings, and part of the words.
+    """
+    without_code = re.sub(r"`[^`]*`|\$[^$]*\$|<code>.*?</code>", "", text)
+    measured = re.search(r"\d", without_code) or not without_code.strip()
+    text = plain(text)
+    if measured:
         return Verdict(
             f"text says {text}, but {key} is a judgement, which has no "
             "number; bind the number to a value, or write words"

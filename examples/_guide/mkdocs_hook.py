@@ -12,16 +12,17 @@ from mkdocs.exceptions import Abort
 
 from _guide.build import PREPARED
 from _guide.check import find_problems
+from _guide.results import write_whole
 
 log = logging.getLogger("mkdocs.hooks.guide")
-STYLES = re.compile(r'<style type="text/css">(.{1000,}?)</style>', re.S)
-# MathJax and Mermaid from other hosts, and a copy button where Material has
-# one already.
+STYLE = re.compile(r"<style[^>]*>((?:(?!</style>).){1000,})</style>", re.S)
+# For MathJax and Mermaid, from other hosts.
 SCRIPTS = re.compile(
-    r'(?<=<article class="md-content__inner md-typeset">)(.*?)'
-    r'(?=<div class="jupyter-wrapper">)',
+    r'<script (src=""|type="text/x-mathjax-config"|type="module")>.*?</script>',
     re.S,
 )
+COPIED = 'class="clipboard-copy-txt"'
+CODE = '<div class="highlight-ipynb hl-python"'
 serving = False
 
 
@@ -33,6 +34,9 @@ def on_startup(command, dirty):
 def on_config(config):
     if not config.repo_url:
         config.edit_uri = None
+    # Each takes seconds, which the preview of a text does not have.
+    if not os.environ.get("NOTEBOOKS"):
+        config.plugins["mkdocs-jupyter"].config["include"] = []
 
 
 def on_pre_build(config):
@@ -64,13 +68,17 @@ def on_page_context(context, page, config, nav):
         page.edit_url = None
 
 
-def on_post_page(output, page, config):
-    if page.file.src_uri.endswith(".ipynb"):
-        # Half a megabyte, and the same on every page.
-        styles = "\n".join(STYLES.findall(output))
-        digest = hashlib.sha256(styles.encode()).hexdigest()[:8]
-        name = f"assets/stylesheets/notebook.{digest}.css"
-        (Path(config.site_dir) / name).parent.mkdir(parents=True, exist_ok=True)
-        (Path(config.site_dir) / name).write_text(styles, "utf-8")
-        output = STYLES.sub("", output)
-    return output
+def on_page_content(html, page, config, files):
+    if not page.file.src_uri.endswith(".ipynb"):
+        return html
+    # Half a megabyte, and the same on every page.
+    styles = "\n".join(STYLE.findall(html))
+    digest = hashlib.sha256(styles.encode()).hexdigest()[:8]
+    name = f"assets/stylesheets/notebook.{digest}.css"
+    write_whole(Path(config.site_dir) / name, styles)
+    html = SCRIPTS.sub("", STYLE.sub("", html))
+    # What the copy button copies is on the page a second time.
+    html = html.replace(COPIED, f"{COPIED} data-search-exclude")
+    # What scrolls must be reached with the keyboard.
+    html = html.replace(CODE, f'{CODE} tabindex="0"')
+    return f'<link rel="stylesheet" href="../../{name}">\n{html}'

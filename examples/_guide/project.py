@@ -202,7 +202,7 @@ class Program:
 
 
 def programs(root: Path) -> list[Program]:
-    """Every program, found by folder; names that start with _ are not topics."""
+    """Every program, found by folder; a folder _name is no topic."""
     found = []
     for path in sorted((root / "examples").glob("[!_.]*/*.py")):
         if path.name != "figure.py" and not path.name.startswith("_"):

@@ -100,14 +100,12 @@ COUNT_WORDS = (
 )
 COMPARISON = re.compile(
     r"\b(?:twice|thrice|half\s+(?:as|the)|halv(?:e[sd]?|ing)"
-    r"|doubl(?:e[sd]?|ing)(?!-|\s+precision)|tripl(?:e[sd]?|ing)(?!-)"
-    rf"|{COUNT_WORDS}-?fold|{COUNT_WORDS}[\s-]+(?:times|per\s?cent))\b",
-    re.I,
+    r"|doubl(?:e[sd]?|ing)(?!-|\s+precision)|tripl(?:e[sd]?|ing)(?!-))\b"
 )
-# Nearly every page has none of these; looking for them is ten times faster.
-COMPARISON_PARTS = (
-    "twice", "thrice", "half", "halv", "doubl", "tripl", "fold", "times", "cent",
-)  # fmt: skip
+# Most pages have none of these, and looking for them is quicker.
+COMPARISON_BEGINNINGS = ("twice", "thrice", "half", "halv", "doubl", "tripl")
+MULTIPLE = re.compile(r"(?:times|fold|per\s?cent)\b")
+COUNT_BEFORE = re.compile(rf"\b{COUNT_WORDS}[\s-]*\Z")
 
 
 @dataclass
@@ -151,10 +149,12 @@ class Link:
 
 @dataclass
 class Code:
-    """Inline code or mathematics outside of bound text."""
+    """Inline code or mathematics."""
 
     start: int
     text: str
+    # Whether it stands in a <data>.
+    bound: bool
 
 
 @dataclass
@@ -202,7 +202,7 @@ class Page:
         return start, end
 
     def in_heading(self, offset: int) -> bool:
-        """Whether offset lies in a heading, a tab's or an admonition's title."""
+        """Whether offset lies in a heading, or in a tab's or box's title."""
         start = self.body.rfind("\n", 0, offset) + 1
         if HEADING.match(self.body, start):
             return True
@@ -344,8 +344,7 @@ def _inline(page: Page, definitions: dict[str, str]) -> list[tuple[int, int]]:
         spans.append((start, end))
         if sign in "`$\\":
             text = body[slice(*match.span(match.lastgroup))]
-            if data is None:
-                page.codes.append(Code(start, text))
+            page.codes.append(Code(start, text, data is not None))
         elif match["broken"]:
             page.faults.append((start, "a <data> tag without its '>'"))
         elif match["tag"]:
@@ -491,10 +490,17 @@ def bare_numbers(
 
 def comparisons(page: Page) -> Iterator[tuple[int, str]]:
     """(offset, words) of number words in prose, such as twice or tenfold."""
-    lower = page.prose.lower()
-    if any(part in lower for part in COMPARISON_PARTS):
-        for match in COMPARISON.finditer(page.prose):
-            yield match.start(), " ".join(match[0].split())
+    text = page.prose.lower()
+    found = []
+    if any(part in text for part in COMPARISON_BEGINNINGS):
+        found += [match.span() for match in COMPARISON.finditer(text)]
+    for match in MULTIPLE.finditer(text):
+        start = max(0, match.start() - 20)
+        count = COUNT_BEFORE.search(text[start : match.start()])
+        if count:
+            found.append((start + count.start(), match.end()))
+    for start, end in found:
+        yield start, " ".join(page.prose[start:end].split())
 
 
 class Lines:

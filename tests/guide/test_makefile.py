@@ -61,7 +61,8 @@ class Clone:
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("GITHUB_", "MAKE", "MFLAGS"))
-            and name not in ("REPO_URL", "SITE_URL", "BUDGET", "FRESH")
+            and name
+            not in ("REPO_URL", "SITE_URL", "BUDGET", "FRESH", "NOTEBOOKS")
         }
         done = subprocess.run(
             words,
@@ -202,6 +203,18 @@ def test_the_repository_address_comes_from_the_origin(clone, origin, expected):
     assert calls[-1] == "guide [https://github.com/a/b]"
     _, _, calls = clone.run("make", "check", REPO_URL="https://x.example")
     assert calls[-1] == "guide [https://x.example]"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [([], ""), (["NOTEBOOKS=1"], "1"), (["NOTEBOOKS=0"], "")],
+)
+def test_the_gallery_is_previewed_on_demand(clone, words, expected):
+    clone.packages()
+    tell = '#!/bin/sh\necho "mkdocs [$NOTEBOOKS]" >> "$CALLS"\n'
+    clone.stand_in(".venv/bin/mkdocs", text=tell)
+    _, output, calls = clone.run("make", "serve", *words)
+    assert calls[-1] == f"mkdocs [{expected}]", output
 
 
 def test_every_extra_that_make_installs_exists():

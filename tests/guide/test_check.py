@@ -1,0 +1,788 @@
+"""`guide check` finds what its rules forbid, at its place, and nothing else.
+
+Every rule is tried on a small project and on a copy of this one.
+"""
+
+import itertools
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from _guide.project import Program
+
+ROOT = Path(__file__).parents[2]
+NOT_COPIED = shutil.ignore_patterns(
+    ".*", "site", "node_modules", "__pycache__", "*.egg-info"
+)
+
+PROGRAM = """\
+# %% [markdown]
+# # Small ({framework})
+#
+# Measures little.
+#
+# - Install: `pip install {framework}`
+# - Runs on: `cpu`
+# - Expected: `2` minutes
+
+# %%
+import {framework}
+
+from snippets.add_one import add_one
+
+# %%
+SHORT = False
+
+BATCH_SIZES = [4, 32, 512]
+LEARNING_RATE = 10**-3
+NUM_EXAMPLES = 100 if SHORT else 1000
+FLIPPED = 0.05
+
+# %% [markdown]
+# The rate is `0.001`, and there are `1,000` examples.
+
+# %%
+results = {{"values": {{"test.count": add_one(1267)}}}}
+"""
+SNIPPET = """\
+# --8<-- [start:NAME]
+def NAME(number):
+    return number + 1
+
+
+# --8<-- [end:NAME]
+"""
+PAGE = """\
+---
+title: Small
+search:
+  boost: 2
+---
+
+# A small study
+
+With `32` it takes <data value="small_keras.cpu:test.count">1,268</data> tries.
+
+=== "Keras"
+
+    ```python
+    --8<-- "snippets/add_one.py:add_one"
+    ```
+
+<figure markdown>
+![A line that rises](../figures/small/line.svg)
+<figcaption markdown>It <data value="small_keras.cpu:test.holds">rises</data>. [Data](../figures/small/line.csv)</figcaption>
+</figure>
+
+[Smith](../references.md#smith2018) used 8,192. See [evidence](../evidence/index.md).
+"""
+FILES = {
+    "mkdocs.yml": "site_url: !ENV [SITE_URL, '']\nnav:\n  - index.md\n"
+    "  - Lab:\n      - lab/small.md\n  - references.md\n",
+    "constraints.txt": "torch==2.13.0\nkeras==3.15.1\nscikit-learn==1.9.1\n",
+    "README.md": "# Small\n\nNeeds Python 3.11.\n",
+    "docs/index.md": "# First\n\n[A study](lab/small.md).\n",
+    "docs/references.bib": "@article{smith2018,\n  title = {On 8,192}\n}\n",
+    "docs/lab/small.md": PAGE,
+    "examples/small/small_keras.py": PROGRAM.format(framework="keras"),
+    "examples/small/small_torch.py": PROGRAM.format(framework="torch"),
+    "snippets/__init__.py": "",
+    "snippets/add_one.py": SNIPPET.replace("NAME", "add_one"),
+}
+
+# Put into the results of both frameworks, so that rules have what to break.
+VALUES = {
+    "test.count": {"value": 1268, "unit": "steps", "ci": [1251, 1285], "n": 10},
+    "test.twenty": {"value": 20.3, "unit": "ratio", "ci": [18, 22], "n": 10},
+    "test.share": {"value": 0.943, "unit": "share", "ci": [0.93, 0.95], "n": 9,
+                   "because": "they take long"},
+    "test.gap": {"value": -1.25, "unit": "points", "exact": True},
+    "test.third": {"value": 0.333333, "unit": "ratio", "exact": True},
+    "test.large": {"value": 1234567, "unit": "count", "exact": True},
+    "test.zero": {"value": 0.0, "unit": "ratio", "exact": True},
+    "test.speedup": {"value": 20.3, "unit": "ratio", "ci": [18, 22], "n": 10,
+                     "timing": True},
+    "test.seconds": {"value": 20.3, "unit": "seconds", "ci": [18, 22],
+                     "n": 10, "timing": True},
+    "test.none": {"value": None, "unit": "steps", "reason": "not reached"},
+}  # fmt: skip
+JUDGEMENTS = {
+    "test.holds": {"holds": True, "because": ["test.count"]},
+    "test.fails": {"holds": False, "because": ["test.count"]},
+}
+DATA = '<data value="K:test.{}">{}</data>'
+
+
+class Project:
+    """A project to break, and what the check said of it before."""
+
+    def __init__(self, root: Path, topic: str) -> None:
+        self.root = root
+        self.topic = topic
+        self.page = f"docs/lab/{topic}.md"
+        self.before: list[str] = []
+
+    def write(self, path: str, text: str) -> Path:
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(self.filled(text), newline="")
+        return file
+
+    def filled(self, text: str) -> str:
+        """The text with the names that differ between the projects."""
+        text = re.sub(r"\bK:", f"{self.topic}_keras.cpu:", text)
+        return text.replace("TOPIC", self.topic)
+
+    def append(self, path: str, text: str) -> str:
+        """Add the text; returns path:line:column of the ¦ in it."""
+        file = self.root / path
+        whole = file.read_text() + "\n" + self.filled(text)
+        before, mark, after = whole.partition("¦")
+        file.write_text(before + after)
+        line = before.count("\n") + 1
+        column = len(before) - before.rfind("\n")
+        return f"{path}:{line}:{column}" if mark else path
+
+    def change(self, path: str, change) -> None:
+        """Change what a JSON file holds."""
+        file = self.root / self.filled(path)
+        content = json.loads(file.read_text())
+        change(content)
+        file.write_text(json.dumps(content))
+
+    def guide(self, *words: str) -> tuple[int, list[str]]:
+        done = subprocess.run(
+            [sys.executable, "-m", "_guide", "check", *words],
+            cwd=self.root,
+            capture_output=True,
+            text=True,
+        )
+        assert not done.stderr
+        return done.returncode, done.stdout.splitlines()
+
+    def found(self) -> list[str]:
+        """What the check says now and did not say before."""
+        status, lines = self.guide()
+        new = [line for line in lines[:-1] if line not in self.before]
+        if any(": warning: " not in line for line in new):
+            assert status == 1
+        return new
+
+
+def make_small(root: Path) -> Project:
+    """The small project, with the results that the tests name."""
+    project = Project(root, "small")
+    for path, text in FILES.items():
+        project.write(path, text)
+    add_results(project)
+    return project
+
+
+def add_results(project: Project) -> None:
+    """Give both programs what the tests name, beside what they have."""
+    for framework in ("keras", "torch"):
+        stem = f"examples/{project.topic}/{project.topic}_{framework}"
+        program = Program(project.root, project.root / f"{stem}.py")
+        path = program.committed("cpu")
+        provenance = {"code": program.code_hash, "short": False}
+        result = {"values": {}, "judgements": {}, "provenance": provenance}
+        if path.is_file():
+            result = json.loads(path.read_text())
+        result["values"] |= VALUES
+        result["judgements"] |= JUDGEMENTS
+        path.write_text(json.dumps(result))
+
+
+@pytest.fixture(scope="module", params=["small", "real"])
+def source(request, tmp_path_factory) -> Project:
+    """A project with the results that the tests name, made once."""
+    root = tmp_path_factory.mktemp(request.param) / "project"
+    if request.param == "small":
+        project = make_small(root)
+    else:
+        shutil.copytree(ROOT, root, ignore=NOT_COPIED)
+        project = Project(root, "blobs")
+        add_results(project)
+    project.before = project.guide()[1][:-1]
+    return project
+
+
+@pytest.fixture
+def project(source: Project, tmp_path: Path) -> Project:
+    """A copy to break."""
+    copy = Project(tmp_path / "copy", source.topic)
+    shutil.copytree(source.root, copy.root)
+    copy.before = source.before
+    return copy
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Project:
+    """The small project alone, for what does not depend on the project."""
+    return make_small(tmp_path)
+
+
+FIGURE = """\
+¦<figure markdown>
+![A line that rises](../figures/TOPIC/line.svg)
+{caption}
+</figure>
+"""
+CAPTION = (
+    "<figcaption markdown>It "
+    + DATA.format("holds", "rises")
+    + ". [Data](../figures/TOPIC/line.csv)</figcaption>"
+)
+
+# What is added to a page, with ¦ before what is wrong, and what is said.
+BROKEN = {
+    "a number that disagrees": (
+        '<data value="K:test.count">¦1,240</data> tries',
+        "text says 1,240, measured 1,268 [1,251–1,285] (K:test.count)",
+    ),
+    "a bound that does not hold": (
+        '<data value="K:test.count">¦at least 1,260</data> tries',
+        "text says at least 1,260, measured 1,268 [1,251–1,285] "
+        "(K:test.count); rewrite",
+    ),
+    "a judgement that does not hold": (
+        '<data value="K:test.fails">¦fewer</data>',
+        "that does not hold: test.count is 1,268 [1,251–1,285] (K:test.fails)",
+    ),
+    "a number bound to a judgement": (
+        '<data value="K:test.holds">¦about 20</data>',
+        "K:test.holds is a judgement",
+    ),
+    "a number in code bound to a judgement": (
+        '<data value="K:test.holds">¦`20`</data>',
+        "K:test.holds is a judgement",
+    ),
+    "words bound to a value": (
+        '<data value="K:test.count">¦twice</data>',
+        "K:test.count is a value",
+    ),
+    "a number in words that are no form": (
+        '<data value="K:test.count">¦some 1,268 tries</data>',
+        "cannot be compared",
+    ),
+    "a value that was not reached": (
+        '<data value="K:test.none">¦about 20</data>',
+        "measured nothing (not reached)",
+    ),
+    "a timing as a plain number": (
+        '<data value="K:test.speedup">¦20</data>',
+        "a timing, which differs from machine to machine",
+    ),
+    "seconds, even as a bound": (
+        '<data value="K:test.seconds">¦about 20</data>',
+        "in seconds, which differ from machine to machine",
+    ),
+    "a result said to be missing that exists": (
+        '¦<data value="K:test.count">not measured yet</data>',
+        "TOPIC_keras.cpu.json exists",
+    ),
+    "a result that does not exist": (
+        '¦<data value="TOPIC_keras.gpu:test.count">about 20</data>',
+        "examples/TOPIC/TOPIC_keras.gpu.json does not exist "
+        "(TOPIC_keras.gpu:test.count); run: guide run TOPIC_keras",
+    ),
+    "a program that does not exist": (
+        '¦<data value="TOPIC_kera.cpu:test.count">about 20</data>',
+        "no program TOPIC_kera (TOPIC_kera.cpu:test.count); did you mean "
+        "TOPIC_keras?",
+    ),
+    "a program that does not exist and is not measured": (
+        '¦<data value="nothing.cpu:test.count">not measured yet</data>',
+        "no program nothing",
+    ),
+    "a key that does not exist": (
+        '¦<data value="K:test.cuont">1,268</data>',
+        "no test.cuont in examples/TOPIC/TOPIC_keras.cpu.json; did you mean "
+        "test.count?",
+    ),
+    "a value that names no device": (
+        '¦<data value="TOPIC_keras:test.count">1,268</data>',
+        "names no result; expected NAME.DEVICE:KEY",
+    ),
+    "data without a value": (
+        "¦<data>1,268</data>",
+        "a <data> without value=",
+    ),
+    "data that is not closed": (
+        '¦<data value="K:test.count">1,268\n\nNext paragraph.',
+        "a <data> that is not closed",
+    ),
+    "data that the next paragraph closes": (
+        '¦<data value="K:test.fails">fewer\n\nNext</data> one.',
+        "not closed by </data> in its paragraph",
+    ),
+    "data within data": (
+        '<data value="K:test.holds">it ¦<data value="K:test.holds">rises'
+        "</data>",
+        "within another",
+    ),
+    "a closing tag alone": ("It rises¦</data>.", "without its <data>"),
+    "a tag without its end": ("It ¦<data value= rises.", "without its '>'"),
+    "data without text": (
+        '¦<data value="K:test.holds"> </data>',
+        "no text is bound",
+    ),
+    "a bare number": ("It takes ¦5 tries.", "a bare number, 5;"),
+    "a bare number with separators": ("In ¦1,268.5 tries", "1,268.5;"),
+    "a bare negative number": ("At ¦−5 points", "a bare number, −5;"),
+    "a bare number with a unit": ("It takes ¦5ms.", "a bare number"),
+    "a bare factor": ("That is ¦20x faster.", "a bare number, 20;"),
+    "a bare share": ("That is ¦95 % of it.", "a bare number, 95;"),
+    "a bare number in bold": ("It is **¦5** or so.", "a bare number"),
+    "a bare number in a list": ("- one\n- takes ¦5", "a bare number"),
+    "a bare number in a numbered list": ("1. takes ¦5", "a bare number"),
+    "a bare number in a table": (
+        "| A | B |\n| --- | --- |\n| c | ¦5 |",
+        "a bare number",
+    ),
+    "a bare number in a tab": (
+        '=== "One"\n\n    !!! note\n\n        It is ¦5.',
+        "a bare number",
+    ),
+    "a bare number in a quotation": ("> It is\n> ¦5.", "a bare number"),
+    "a count that looks like a year": ("In ¦2000 examples", "a bare number"),
+    "a factor that looks like a version": (
+        "With PyTorch ¦2 times as fast",
+        "a bare number",
+    ),
+    "a version that does not exist": ("With PyTorch ¦20", "a bare number"),
+    "a number beside a sentence that cites": (
+        "It is ¦5. Here [Smith](../references.md#CITED) agrees.",
+        "a bare number",
+    ),
+    "a number in a row that does not cite": (
+        "| A | B |\n| --- | --- |\n| ¦5 | b |\n"
+        "| [Smith](../references.md#CITED) | 7 |",
+        "a bare number",
+    ),
+    "twice": ("It is ¦twice as fast.", "'twice' is bound to nothing"),
+    "thrice": ("It is ¦thrice as fast.", "'thrice' is"),
+    "half as": ("It is ¦half as fast.", "'half as' is"),
+    "half the": ("It takes ¦half\nthe time.", "'half the' is"),
+    "doubles": ("¦Doubling it helps.", "'Doubling' is"),
+    "triples": ("It ¦triples the time.", "'triples' is"),
+    "halves": ("It ¦halves the time.", "'halves' is"),
+    "tenfold": ("A ¦tenfold gain.", "'tenfold' is"),
+    "three times": ("It is ¦three times as fast.", "'three times' is"),
+    "ten percent": ("It is ¦ten percent less.", "'ten percent' is"),
+    "a lone number in code that is no setting": (
+        "It takes ¦`77777`.",
+        "a lone number in code, 77777, is no setting of TOPIC_keras",
+    ),
+    "a lone number in code with a unit": ("It is ¦`77777 ms`.", "77777 ms, is"),
+    "a lone number in mathematics": ("It takes ¦$77777$.", "77777, is"),
+    "a lone power in mathematics": ("It is ¦$7^{7}$.", "7^{7}, is"),
+    "a number in a heading": ("## The ¦5 sizes", "5 in a heading"),
+    "a number in an underlined heading": (
+        "The ¦5 sizes\n------------",
+        "5 in a heading",
+    ),
+    "a number in a tab's title": ('=== "The ¦5 sizes"\n\n    Text', "5 in a"),
+    "a measured number in a heading": (
+        '## The ¦<data value="K:test.twenty">about 20</data> sizes',
+        "about 20 is measured, in a heading",
+    ),
+    "a number in alt text": (
+        "![The ¦5 sizes](image.png)",
+        "5 in alt text",
+    ),
+    "a number in an HTML image's alt text": (
+        '<img src="image.png" alt="The ¦5 sizes">',
+        "5 in alt text",
+    ),
+    "a number in link text": (
+        "See [the ¦5 sizes](https://example.org).",
+        "5 in link text",
+    ),
+    "a measured number in link text": (
+        'See [¦<data value="K:test.twenty">about 20</data>](#there).',
+        "about 20 is measured, in link text",
+    ),
+    "a reference that does not exist": (
+        "See [¦Smith](../references.md#smyth1999).",
+        "no work smyth1999 in docs/references.bib",
+    ),
+    "a reference by label that does not exist": (
+        "See [¦Smith][s].\n\n[s]: ../references.md#smyth1999",
+        "no work smyth1999",
+    ),
+    "a link to a page that does not exist": (
+        "See [¦it](../lab/TOPICS.md#there).",
+        "a link to docs/lab/TOPICS.md, which does not exist; did you mean "
+        "docs/lab/TOPIC.md?",
+    ),
+    "an image without alt text": (
+        "![¦](image.png)",
+        "an image without alt text (image.png)",
+    ),
+    "an HTML image without alt text": (
+        'An ¦<img src="image.png">',
+        "an image without alt text (image.png)",
+    ),
+    "a figure outside of <figure>": (
+        "![¦A line](../figures/TOPIC/line.svg)",
+        "stands outside of a <figure markdown>",
+    ),
+    "a figure without a caption": (
+        FIGURE.format(caption="[Data](../figures/TOPIC/line.csv)"),
+        "a figure without a caption",
+    ),
+    "a caption without a bound number": (
+        FIGURE.replace("¦", "").format(
+            caption="<figcaption markdown>¦It rises. "
+            "[Data](../figures/TOPIC/line.csv)</figcaption>"
+        ),
+        "a caption without a bound number",
+    ),
+    "a figure without its data": (
+        FIGURE.format(caption=CAPTION.replace("line.csv", "other.csv")),
+        "without a link to its data",
+    ),
+    "a figure without alt text": (
+        FIGURE.replace("¦", "")
+        .replace("A line that rises", "¦")
+        .format(caption=CAPTION),
+        "an image without alt text",
+    ),
+    "a fence without a language": (
+        "¦```\ntext\n```",
+        "a fence without a language",
+    ),
+    "a fence that is never closed": (
+        "¦```text\nIt takes 5.",
+        "never closed",
+    ),
+    "a fence in a language that no test runs": (
+        "¦```js\nalert(1)\n```",
+        "no test runs js",
+    ),
+    "a Python session": ("¦```pycon\n>>> 1\n```", "no test runs pycon"),
+    "a fence in a tab that no test runs": (
+        '=== "A"\n\n    ¦~~~{ .ruby }\n    puts 1\n    ~~~',
+        "no test runs ruby",
+    ),
+    "a fence that says so without a reason": (
+        "<!-- not run, because: -->\n¦```js\nalert(1)\n```",
+        "no test runs js",
+    ),
+    "a fence that says wrongly that it is not run": (
+        "<!-- not run, because: slow -->\n¦```sh\nls\n```",
+        "says that it is not run, but the tests run sh",
+    ),
+    "a fence that the tests pass over": (
+        "<!--pytest.mark.skip-->\n¦```python\nprint(1)\n```",
+        "the tests pass over this fence; say why",
+    ),
+    "an include beside code": (
+        '¦```python\nimport os\n--8<-- "snippets/ONE.py:ONE"\n```',
+        "an include beside other code",
+    ),
+    "an include that the tests do not run": (
+        '¦```python\n--8<-- "README.md"\n```',
+        "embeds README.md, which the tests do not run",
+    ),
+    "an include of a file that does not exist": (
+        '```python\n--8<-- "¦snippets/ONEE.py:ONE"\n```',
+        "no file snippets/ONEE.py; did you mean ONE.py?",
+    ),
+    "an include of a section that does not exist": (
+        '```python\n--8<-- "¦snippets/ONE.py:ONEE"\n```',
+        "no section ONEE in snippets/ONE.py; did you mean ONE?",
+    ),
+    "an include outside of a fence": (
+        '¦--8<-- "README.md"',
+        "an include outside of a fence",
+    ),
+}
+
+
+def named(project: Project, text: str) -> str:
+    """The text with a work and a snippet that the project has."""
+    works = (project.root / "docs/references.bib").read_text()
+    cited = re.search(r"@\w+\{([^,]+),", works)[1]
+    snippets = sorted((project.root / "snippets").glob("[!_]*.py"))
+    return text.replace("CITED", cited).replace("ONE", snippets[0].stem)
+
+
+def test_a_sound_project_has_no_problem(small: Project):
+    status, lines = small.guide()
+    assert lines == [
+        "guide check: 3 pages, 2 bound numbers, 2 results: no problems"
+    ]
+    assert status == 0
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_breaks_a_page_is_found_at_its_place(project: Project, name):
+    text, message = (named(project, part) for part in BROKEN[name])
+    place = project.append(project.page, text + "\n")
+    (found,) = project.found()
+    assert found.startswith(f"{place}: ")
+    assert project.filled(message) in found
+
+
+SOUND = [
+    "ResNet-18 in fp32 on MNIST-1D, an H200 and Qwen2.5-7B, in 2D and 16-bit",
+    "PyTorch 2.13.0 with Keras 3, scikit-learn 1.9 and Python 3.11 to 3.13",
+    "Python 3.11, 3.12 or 3.13",
+    "since 2017, in 1998–2004 and on 2026-11-21",
+    "[Smith, 2018](../references.md#CITED) used batches of 8,192 examples",
+    "In 7 runs, e.g. of 3 h, the work\nof [Smith][s] is half as fast."
+    "\n\n[s]: ../references.md#CITED",
+    "| a | b |\n| --- | --- |\n| 7 | [Smith](../references.md#CITED) |",
+    "1. one\n2. two\n\n    3) three",
+    "A note.[^1]\n\n[^1]: Text.",
+    "<!-- 5 and twice -->",
+    '<span style="width: 5px">text</span>',
+    "[text](https://example.org/5) and https://example.org/5?a=5",
+    '[text](#at-5 "at 5") { .big width=5 }',
+    "## Heading { #at-5 }",
+    "`batch_size=777` and ``a ` 5 b`` and $B = 777$ and\n\n$$\nx = 777\n$$",
+    r"\(B = 777\) and \[ x < 777 \] and Caf&#233;",
+    "half of the examples; double precision; sometimes; a double-check",
+    'It is <data value="K:test.holds">twice as fast</data>.',
+    'It <data value="K:test.holds">is\nfaster at `batch_size=7`</data>.',
+    'In <data value="K:test.count">**1,268**</data> tries',
+    '<data value="TOPIC_torch.gpu:test.count">not measured\nyet</data>',
+    "```text\n5\n```\n\n~~~{ .json }\n[5]\n~~~\n\n````md\n```\n5\n```\n````",
+    "```python\nprint(1)\n```\n\n```py title='a'\nprint(1)\n```",
+    "<!-- because: no GPU here -->\n<!--pytest.mark.skip-->\n"
+    "```python\nprint(1)\n```",
+    "<!-- not run, because: no browser here -->\n```js\nalert(1)\n```",
+    '=== "Keras"\n\n    ```python\n    --8<-- "snippets/ONE.py:ONE"\n    ```',
+    "[page](TOPIC.md#there) and [generated](../evidence/TOPIC.md)",
+    FIGURE.replace("¦", "").format(caption=CAPTION),
+]
+
+
+@pytest.mark.parametrize("text", SOUND)
+def test_what_is_allowed_is_not_reported(project: Project, text):
+    project.append(project.page, named(project, text) + "\n")
+    assert project.found() == []
+
+
+def test_a_lone_number_in_code_may_be_a_setting(small: Project):
+    settings = "`512`, `1,000`, `1000`, `0.001`, `1e-3`, `5 %`, $10^{-3}$, $32$"
+    small.append(small.page, f"Settings: {settings}\n")
+    assert small.guide()[0] == 0
+
+
+def test_a_lone_number_may_be_what_a_setting_was_calculated_as(small: Project):
+    place = small.append(small.page, "A rate of ¦`0.123`.\n")
+    assert small.guide()[1][0].startswith(place)
+    small.change(
+        "examples/small/small_torch.cpu.json",
+        lambda result: result["provenance"].update(
+            settings={"RATES": [{"a": 0.123}]}
+        ),
+    )
+    assert small.guide()[0] == 0
+
+
+def test_settings_of_a_bound_or_embedded_program_count_as_well(small: Project):
+    bound = 'At `512` it <data value="K:test.holds">rises</data>.'
+    embedded = (
+        'At `512`.\n\n```text\n--8<-- "examples/small/small_keras.py"\n```'
+    )
+    for text in (bound, embedded):
+        small.write("docs/index.md", f"# First\n\n{text}\n")
+        assert small.guide()[0] == 0
+    small.write("docs/index.md", "# First\n\nAt `512`.\n")
+    (found, _) = small.guide()[1]
+    assert found.startswith("docs/index.md:3:4: a lone number in code, 512")
+
+
+def break_markdown_cell(project):
+    path = f"examples/{project.topic}/{project.topic}_keras.py"
+    return project.append(path, "# %% [markdown]\n# # A\n# takes ¦5.\n")
+
+
+def break_readme(project):
+    return project.append("README.md", "It takes ¦5.\n")
+
+
+def list_page(project, page):
+    """Put the page into nav, below the first; returns its line and column."""
+    settings = (project.root / "mkdocs.yml").read_text()
+    first = re.search(r"(?m)^( *- )(?:\w+: )?index\.md\n", settings)
+    settings = settings.replace(first[0], f"{first[0]}{first[1]}{page}\n")
+    project.write("mkdocs.yml", settings)
+    line = settings[: first.end()].count("\n") + 1
+    return f"{line}:{len(first[1]) + 1}"
+
+
+def break_front_matter(project):
+    project.write("docs/lab/new.md", "---\ntitle: The 5 sizes\n---\n\n# A\n")
+    list_page(project, "lab/new.md")
+    return "docs/lab/new.md:2:12"
+
+
+def break_navigation(project):
+    project.write("docs/lab/new.md", "# A\n")
+    return "docs/lab/new.md:1:1"
+
+
+def break_page_in_navigation(project):
+    return f"mkdocs.yml:{list_page(project, 'lab/new.md')}"
+
+
+def header(device):
+    return (
+        "# %% [markdown]\n# # Lonely\n#\n# Measures nothing.\n#\n"
+        f"# - Install: `pip install keras`\n# - Runs on: `{device}`\n"
+        "# - Expected: `2` minutes\n\n# %%\nSHORT = False\n"
+    )
+
+
+def break_twin_snippet(project):
+    project.write(
+        "snippets/lonely_torch.py", SNIPPET.replace("NAME", "lonely_torch")
+    )
+    project.append(
+        project.page,
+        '```python\n--8<-- "snippets/lonely_torch.py:lonely_torch"\n```\n',
+    )
+    return "snippets/lonely_torch.py:1:1"
+
+
+def break_section(project):
+    project.write("snippets/lonely.py", SNIPPET.replace("NAME", "lonely"))
+    return "snippets/lonely.py:1:1"
+
+
+def break_second_section(project):
+    second = SNIPPET.replace("def NAME", "def other")
+    text = SNIPPET.replace("NAME", "lonely") + second.replace("NAME", "second")
+    project.write("snippets/lonely.py", text)
+    project.append(
+        project.page, '```python\n--8<-- "snippets/lonely.py:lonely"\n```\n'
+    )
+    return "snippets/lonely.py:7:1"
+
+
+def break_section_name(project):
+    project.write("snippets/lonely.py", "def other():\n    pass\n")
+    return "snippets/lonely.py:1:1"
+
+
+def result_of(project, framework="keras", device="cpu"):
+    return f"examples/{project.topic}/{project.topic}_{framework}.{device}.json"
+
+
+def break_code(project):
+    project.append(
+        f"examples/{project.topic}/{project.topic}_keras.py", "print(1)\n"
+    )
+    return result_of(project)
+
+
+def break_keys(project):
+    def take_out(result):
+        del result["values"]["test.none"]
+
+    project.change(result_of(project, "torch"), take_out)
+    return result_of(project)
+
+
+def break_judgement_keys(project):
+    def take_out(result):
+        del result["judgements"]["test.fails"]
+
+    project.change(result_of(project, "torch"), take_out)
+    return result_of(project)
+
+
+def break_form(project):
+    def make_nan(result):
+        result["values"]["test.none"]["value"] = "five"
+
+    project.change(result_of(project), make_nan)
+    return result_of(project)
+
+
+def break_short(project):
+    project.change(
+        result_of(project),
+        lambda result: result["provenance"].update(short=True),
+    )
+    return result_of(project)
+
+
+def break_provenance(project):
+    project.change(result_of(project), lambda result: result.pop("provenance"))
+    return result_of(project)
+
+
+def break_json(project):
+    project.write(result_of(project), '{"values": {},\n')
+    return f"{result_of(project)}:2:1"
+
+
+def break_owner(project):
+    path = f"examples/{project.topic}/nobody.cpu.json"
+    project.write(path, "{}")
+    return path
+
+
+def break_result(project):
+    waiver = "# no twin, because: a test\n"
+    path = f"examples/{project.topic}/alone_keras.py"
+    project.write(path, header("cpu").replace("# %%\n", f"# %%\n{waiver}"))
+    return path.replace(".py", ".cpu.json")
+
+
+def break_header(project):
+    text = header("gpu").replace("Runs on", "Works on")
+    waiver = "# no twin, because: a test\n"
+    path = f"examples/{project.topic}/alone.py"
+    project.write(path, text.replace("# %%\n", f"# %%\n{waiver}"))
+    return f"{path}:2:1"
+
+
+def break_syntax(project):
+    path = f"examples/{project.topic}/alone.py"
+    project.write(path, header("gpu") + "if\n")
+    return f"{path}:12:3"
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    [
+        (break_markdown_cell, "a bare number, 5;"),
+        (break_readme, "a bare number, 5;"),
+        (break_front_matter, "5 in the front matter"),
+        (break_navigation, "the navigation does not reach it; add lab/new.md"),
+        (break_page_in_navigation, "nav leads to docs/lab/new.md, which does"),
+        (break_twin_snippet, "has no twin for Keras; write snippets/lonely_k"),
+        (break_section, "no page embeds section lonely"),
+        (break_second_section, "no page embeds section second"),
+        (break_section_name, "no function lonely in a section of that name"),
+        (break_code, "older than its program; run: guide run TOPIC"),
+        (break_keys, "value test.none is in TOPIC_keras.cpu.json only"),
+        (break_judgement_keys, "judgement test.fails is in TOPIC_keras.cpu"),
+        (break_form, "is 'five', expected a finite number; run: guide run"),
+        (break_short, "comes from a short run, which is no result; run: guide"),
+        (break_provenance, "has no provenance"),
+        (break_json, "no JSON"),
+        (break_owner, "no program has this result; expected nobody.py"),
+        (break_result, "is missing; run: guide run alone_keras, then: guide "),
+        (break_header, "header without '- Runs on: `cpu`'"),
+        (break_syntax, "no Python"),
+    ],
+    ids=lambda part: getattr(part, "__name__", "").removeprefix("break_"),
+)
+def test_what_breaks_the_project_is_found(project: Project, break_it, message):
+    place = break_it(project)
+    (found,) = project.found()
+    assert found.startswith(f"{place}: ")
+    assert project.filled(message) in found
