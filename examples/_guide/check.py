@@ -29,6 +29,7 @@ from _guide.project import (
     twin_of,
 )
 from _guide.text import (
+    INCLUDE,
     Code,
     Data,
     Fence,
@@ -48,9 +49,6 @@ DATA_LANGUAGES = {
     "text", "console", "json", "yaml", "toml", "ini", "csv", "bibtex", "html",
     "xml", "css", "markdown", "md", "diff", "latex", "mermaid", "makefile",
 }  # fmt: skip
-INCLUDE = re.compile(
-    r'^[ \t>]*-+8<-+[ \t]+"(?P<target>[^"\n]+)"[ \t\r]*$', re.M
-)
 SECTION = re.compile(r"^[ \t]*# --8<-- \[start:([^\]]+)\]", re.M)
 REFERENCE = re.compile(r"^[ \t]*@\w+\s*\{\s*([^,\s]+)\s*,", re.M)
 HEADER_FIELD = re.compile(
@@ -503,13 +501,6 @@ class PageCheck:
             self.tell(offset, f"{message}; mend it")
         for fence in page.fences:
             self.check_fence(fence)
-        if "8<-" in page.body:
-            for match in INCLUDE.finditer(page.body):
-                self.tell(
-                    match.start(),
-                    "an include outside of a fence, which nothing checks; "
-                    "write the text here, or put the line into a fence",
-                )
         for data in page.data:
             self.check_data(data)
         for link in page.links:
@@ -548,14 +539,15 @@ class PageCheck:
                 data.value,
                 result["values"],
             )
-            # Words may name a setting, as anywhere else.
-            for code in self.page.codes:
-                if data.start <= code.start < data.end:
-                    self.check_code(code)
         else:
             entry = result["values"][key]
             verdict = agreement.judge_number(text, entry, data.value)
         if verdict is None:
+            # Words may name a setting, as anywhere else.
+            for code in self.page.codes:
+                if code.bound and data.start <= code.start < data.end:
+                    if key in result.get("judgements", {}):
+                        self.check_code(code)
             return
         lead = len(data.text) - len(data.text.lstrip())
         offset = data.text_start + lead
@@ -830,7 +822,7 @@ class PageCheck:
                     f"embeds {target}, which the tests do not run; expected a "
                     "file in snippets/ or examples/",
                 )
-        elif re.search(r"not run, because:\s*\S", fence.comments):
+        elif re.search(r"not run, because:\s*(?!--)\S", fence.comments):
             if language in RUN_LANGUAGES and not self.in_cell:
                 self.tell(
                     fence.start,
@@ -856,7 +848,7 @@ class PageCheck:
                 "it: <!-- not run, because: … -->",
             )
         elif re.search(r"skip|xfail", fence.comments):
-            if not re.search(r"because:\s*\S", fence.comments):
+            if not re.search(r"because:\s*(?!--)\S", fence.comments):
                 self.tell(
                     fence.start,
                     "the tests pass over this fence; say why above it: "

@@ -28,6 +28,9 @@ LANGUAGE = re.compile(r"\s*(?:\{[^}]*?\.(?P<class>[\w+-]+)|(?P<plain>[\w+-]+))")
 DEFINITION = re.compile(
     r"^[ \t]*\[(?P<label>[^\]^\n][^\]\n]*)\]:[ \t]*(?P<target>\S+)[^\n]*", re.M
 )
+INCLUDE = re.compile(
+    r'^[ \t>]*-+8<-+[ \t]+"(?P<target>[^"\n]+)"[ \t\r]*$', re.M
+)
 # One pass over the text stops at these characters only, and looks there for
 # what begins with them; `within` keeps an inline element in its paragraph.
 WITHIN = r"\n(?![ \t\r]*\n)"
@@ -230,6 +233,14 @@ def scan(text: str) -> Page:
         for match in DEFINITION.finditer(page.body):
             definitions[match["label"].lower()] = match["target"]
         page.body = DEFINITION.sub(lambda m: blanked(m[0]), page.body)
+    if "8<-" in page.body:
+        for match in INCLUDE.finditer(page.body):
+            fault = (
+                "an include outside of a fence, which nothing checks; write "
+                "the text here, or put the line into a fence"
+            )
+            page.faults.append((match.start(), fault))
+        page.body = INCLUDE.sub(lambda m: blanked(m[0]), page.body)
     spans = _inline(page, definitions)
     parts, last = [], 0
     for start, end in sorted(spans):
@@ -393,6 +404,8 @@ def _data_tag(page, match, data, spans):
         fault = "a <data> that is not closed by </data> in its paragraph"
         page.faults.append((data[0], fault))
         data = None
+        if match["close"]:
+            return None
     if match["close"]:
         if data:
             opening, value, text_start = data

@@ -155,3 +155,17 @@ def test_seeded_keras_fit_on_arrays_repeats_its_order():
     assert sorted(first) == sorted(second) == list(range(16))
     assert first != list(range(16)), "the order was not shuffled at all"
     assert first == second
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair[0].topic)
+def test_a_judgement_that_differs_is_reported_on_the_page(pair):
+    found = [
+        json.loads(program.committed("cpu").read_text())["judgements"]
+        for program in pair
+    ]
+    topic = pair[0].topic.replace("_", "-")
+    (page,) = (ROOT / "docs").rglob(f"{topic}.md")
+    text = page.read_text()
+    for key, judgement in found[0].items():
+        if judgement["holds"] != found[1][key]["holds"]:
+            assert f'.cpu:{key}"' in text, f"{key} differs, unreported"
