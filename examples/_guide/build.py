@@ -61,18 +61,21 @@ def compare(root: Path, result: Result) -> bool:
     found = disagreements(result.committed, result.fresh)
     lines = path.read_text("utf-8").splitlines()
     for key, why in found:
-        print(f"{where}:{line_of(key, lines)}: {key}: {why}")
+        line = line_of(key, lines, key in result.committed["values"])
+        print(f"{where}:{line}: {key}: {why}")
     if found:
         print(f"To take what was measured here, {accept}")
     return bool(found)
 
 
-def line_of(key: str, lines: list[str]) -> int:
+def line_of(key: str, lines: list[str], is_value: bool) -> int:
     """The line of a result file on which the key stands; 1 if on none."""
-    for number, line in enumerate(lines, 1):
-        if line.lstrip().startswith(f'"{key}":'):
-            return number
-    return 1
+    found = [
+        number for number, line in enumerate(lines, 1) if f'"{key}": {{' in line
+    ]
+    # A series may have the name of a value; values come last, judgements
+    # first.
+    return (found or [1])[-1 if is_value else 0]
 
 
 def tell(found: list[Result]) -> None:

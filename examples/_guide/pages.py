@@ -213,7 +213,7 @@ def differing(found: list[Result]) -> list[tuple[Result, str, dict, dict]]:
     """(result, key, judgement, its twin's) where the two differ."""
     by_path = {(r.program.path, r.device): r for r in found if r.shown}
     rows = []
-    for (path, device), result in by_path.items():
+    for (_, device), result in by_path.items():
         twin = by_path.get((result.program.twin, device))
         if twin and result.program.framework == "keras":
             others = twin.shown["judgements"]
@@ -373,7 +373,7 @@ def program_files(
     name = program.name
     text = program.expanded()
     executed = executed_notebook(found)
-    plain = executed or notebook(text)
+    plain = with_outputs(notebook(text), executed)
     top = [markdown_cell("links", header_note(program, found, page))]
     if not executed:
         top += instead_of_outputs(root, program, found, page)
@@ -394,6 +394,25 @@ def executed_notebook(found: list[Result]) -> dict | None:
         if result.fresh and path.is_file():
             return json.loads(path.read_text("utf-8"))
     return None
+
+
+def with_outputs(plain: dict, executed: dict | None) -> dict:
+    """The program as it now is, with the outputs that its code gave.
+
+    Its comments and its Markdown may have changed since it was executed.
+    """
+    if not executed:
+        return plain
+
+    def code_cells(content: dict) -> list[dict]:
+        return [c for c in content["cells"] if c["cell_type"] == "code"]
+
+    if len(code_cells(plain)) != len(code_cells(executed)):
+        return executed
+    for cell, done in zip(code_cells(plain), code_cells(executed)):
+        cell["execution_count"] = done["execution_count"]
+        cell["outputs"] = done["outputs"]
+    return plain
 
 
 def notebook(text: str) -> dict:

@@ -283,7 +283,8 @@ def to_svg(figure, made_by):
     nothing = {"Date": None, "Creator": None}
     figure.savefig(stream, format="svg", transparent=True, metadata=nothing)
     text = stream.getvalue().replace(INK, "currentColor")
-    text = re.sub(r"(font:[^;\"]*?px )[^;\"]*", r"\1sans-serif", text)
+    # The reader's own font; ours, which is wider, was only measured with.
+    text = re.sub(r"'DejaVu Sans'[^;\"]*sans-serif", "sans-serif", text)
     light, dark = "", ""
     for power in range(SMALLEST, LARGEST + 1):
         on_light = _ramp(2**power, LIGHT_GROUND)

@@ -80,7 +80,7 @@ SENTENCE_END = re.compile(
     r"(?<!\bal)(?<!\bcf)(?<!\bvs)(?<!\be\.g)(?<!\bi\.e)"
     r"""[.!?][)\]"'’”*_\0]*\s++(?![a-z])"""
 )
-NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e[-+]?\d+)?")
 YEAR = re.compile(r"(?:19|20)\d\d")
 DATE = re.compile(r"(?:19|20)\d\d-\d\d-\d\d")
 # 2000 examples are no year.
@@ -120,7 +120,6 @@ class Fence:
     body_start: int
     # The comments on the lines directly above.
     comments: str
-    closed: bool
 
     @property
     def language(self) -> str:
@@ -314,7 +313,6 @@ def _add_fence(page: Page, opening: re.Match, closing: re.Match | None):
             text[body_start:body_end],
             body_start,
             comments,
-            closing is not None,
         )
     )
     return start, end

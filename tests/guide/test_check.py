@@ -56,7 +56,6 @@ def NAME(number):
 
 # --8<-- [end:NAME]
 """
-# because: noqa, a paragraph of Markdown is one line.
 PAGE = """\
 ---
 title: Small
@@ -76,10 +75,12 @@ With `32` it takes <data value="small_keras.cpu:test.count">1,268</data> tries.
 
 <figure markdown>
 ![A line that rises](../figures/small/line.svg)
-<figcaption markdown>It <data value="small_keras.cpu:test.holds">rises</data>. [Data](../figures/small/line.csv)</figcaption>
+<figcaption markdown>It <data value="small_keras.cpu:test.holds">rises</data>.
+[Data](../figures/small/line.csv)</figcaption>
 </figure>
 
-[Smith](../references.md#smith2018) used 8,192. See [evidence](../evidence/index.md).
+[Smith](../references.md#smith2018) used 8,192. See
+[evidence](../evidence/index.md).
 """
 FILES = {
     "mkdocs.yml": "site_url: !ENV [SITE_URL, '']\nnav:\n  - index.md\n"
@@ -337,6 +338,7 @@ BROKEN = {
     "a bare negative number": ("At ¦−5 points", "a bare number, −5;"),
     "a bare number with a unit": ("It takes ¦5ms.", "a bare number"),
     "a bare factor": ("That is ¦20x faster.", "a bare number, 20;"),
+    "a bare power": ("At a rate of ¦1e-3.", "a bare number, 1e-3;"),
     "a bare share": ("That is ¦95 % of it.", "a bare number, 95;"),
     "a bare number in bold": ("It is **¦5** or so.", "a bare number"),
     "a bare number in a list": ("- one\n- takes ¦5", "a bare number"),
@@ -607,6 +609,12 @@ def break_markdown_cell(project):
     return project.append(path, "# %% [markdown]\n# # A\n# takes ¦5.\n")
 
 
+def break_fence_in_cell(project):
+    path = f"examples/{project.topic}/{project.topic}_keras.py"
+    cell = "# %% [markdown]\n# ¦```python\n# print(1)\n# ```\n"
+    return project.append(path, cell)
+
+
 def break_readme(project):
     return project.append("README.md", "It takes ¦5.\n")
 
@@ -759,6 +767,7 @@ def break_syntax(project):
     ("break_it", "message"),
     [
         (break_markdown_cell, "a bare number, 5;"),
+        (break_fence_in_cell, "code in a Markdown cell, which nothing runs"),
         (break_readme, "a bare number, 5;"),
         (break_front_matter, "5 in the front matter"),
         (break_navigation, "the navigation does not reach it; add lab/new.md"),
@@ -786,3 +795,351 @@ def test_what_breaks_the_project_is_found(project: Project, break_it, message):
     (found,) = project.found()
     assert found.startswith(f"{place}: ")
     assert project.filled(message) in found
+
+
+# Key, text, and whether they agree: just inside and just outside of each form.
+EDGES = [
+    ("count", "1,268", True),
+    ("count", "1268", True),
+    ("count", "1,267", False),
+    ("count", "1,269", False),
+    ("count", "1,268.0", True),
+    ("count", "at least 1,251", True),
+    ("count", "At least 1,252", False),
+    ("count", "more than 1,250", True),
+    ("count", "more than 1,251", False),
+    ("count", "at most 1,285", True),
+    ("count", "at most 1,284", False),
+    ("count", "under 1,286", True),
+    ("count", "under 1,285", False),
+    ("count", "between 1,251 and 1,285", True),
+    ("count", "between 1,252 and 1,285", False),
+    ("count", "between 1,251 and 1,284", False),
+    ("twenty", "20", True),
+    ("twenty", "21", False),
+    ("twenty", "20.3", True),
+    ("twenty", "20.2", False),
+    ("twenty", "about 16.5", True),
+    ("twenty", "about 16.2", False),
+    ("twenty", "about 27", True),
+    ("twenty", "about 27.1", False),
+    ("twenty", "20×", False),
+    ("twenty", "20 times", False),
+    ("wide", "about 20", True),
+    ("wide", "about 20.1", False),
+    ("wide", "about 19.9", False),
+    ("share", "94 %", True),
+    ("share", "94.3%", True),
+    ("share", "95 %", False),
+    ("share", "0.94", True),
+    ("share", "94", False),
+    ("share", "at least 93 %", True),
+    ("share", "at least 93.1 %", False),
+    ("share", "between 93 and 95 %", True),
+    ("share", "between 93 and 94 %", False),
+    ("share", "about 90 %", True),
+    ("gap", "−1.25", True),
+    ("gap", "-1.25", True),
+    ("gap", "1.25", False),
+    ("gap", "−1.2", True),
+    ("gap", "−1.3", True),
+    ("gap", "−1.4", False),
+    ("gap", "about −1.5", True),
+    ("gap", "about −1", True),
+    ("gap", "about −0.9", False),
+    ("gap", "at most −1.25", True),
+    ("gap", "at most −1.3", False),
+    ("gap", "between −1.3 and −1.2", True),
+    ("third", "0.333", True),
+    ("third", "0.334", False),
+    ("large", "1,234,567", True),
+    ("large", "1,234,566", False),
+    ("zero", "0", True),
+    ("zero", "0.01", False),
+    ("zero", "at least 0", True),
+    ("zero", "more than 0", False),
+    ("speedup", "about 20", True),
+    ("speedup", "at least 18", True),
+    ("speedup", "20.3", False),
+    ("seconds", "at least 18", False),
+    ("none", "0", False),
+    ("holds", "faster", True),
+    ("holds", "18", False),
+    ("fails", "faster", False),
+    ("count", "many", False),
+    ("count", "1,26", False),
+    ("count", "roughly 1,268", False),
+]
+
+
+@pytest.fixture(scope="module")
+def disagreeing(tmp_path_factory) -> set[int]:
+    """The rows of EDGES that one run of the check reports."""
+    project = make_small(tmp_path_factory.mktemp("edges"))
+    wide = {"value": 20, "unit": "ratio", "ci": [10.04, 40], "n": 10}
+    project.change(
+        "examples/small/small_keras.cpu.json",
+        lambda result: result["values"].update({"test.wide": wide}),
+    )
+    project.change(
+        "examples/small/small_torch.cpu.json",
+        lambda result: result["values"].update({"test.wide": wide}),
+    )
+    lines = [DATA.format(key, text) for key, text, _ in EDGES]
+    project.write("docs/index.md", "\n\n".join(["# Edges", *lines]) + "\n")
+    found = project.guide()[1][:-1]
+    places = [re.match(r"docs/index\.md:(\d+):", line) for line in found]
+    return {(int(place[1]) - 3) // 2 for place in places}
+
+
+@pytest.mark.parametrize("row", range(len(EDGES)), ids=lambda r: str(EDGES[r]))
+def test_a_text_agrees_exactly_within_its_form(disagreeing, row):
+    assert (row not in disagreeing) == EDGES[row][2]
+
+
+# What a text is wrapped in, with where its lines go.
+CONTAINERS = {
+    "page": "{}",
+    "tab": '=== "One"\n\n    {}',
+    "box": "!!! note\n\n    {}",
+    "box in a tab": '=== "One"\n\n    ??? note "Two"\n\n        {}',
+    "list": "- one\n\n    {}",
+    "numbered list": "1. one\n\n    {}",
+}
+# What hides the numbers in it.
+HIDDEN = {
+    "fence": "```text\nIt is 7.\n```",
+    "tildes": "~~~ { .text }\nIt is 7.\n```\n7\n~~~",
+    "fence in a fence": "````text\n```\n7\n```\nIt is 7.\n````",
+    "include": '```python\n--8<-- "snippets/add_one.py:add_one"\n```',
+    "code": "Set `seeds = 7` and ``a ` 7``.",
+    "comment": "A <!-- 7\nand twice -->.",
+    "tag": '<span data-n="7" style="margin: 7px">A</span>',
+    "link": '[A](https://example.org/7/(7) "7").',
+    "address": "A <https://example.org/7> and https://example.org/7/a7.",
+    "attributes": "*A*{ width=7 .big }",
+    "mathematics": "Let $n = 7$ and \\(m < 7\\).",
+    "block of mathematics": "$$\nn = 7\n$$",
+    "style": "<style>\na { margin: 7px }\n</style>",
+    "bound": '<data value="small_keras.cpu:test.count">1,268</data> tries.',
+}
+
+
+def test_numbers_are_hidden_only_where_they_are_no_prose(small: Project):
+    expected, names = set(), []
+    for container, wrap in CONTAINERS.items():
+        indent = " " * (len(wrap) - len(wrap.rstrip("{}").rstrip(" ")) - 2)
+        for hidden, text in HIDDEN.items():
+            name = f"{container}-{hidden}.md".replace(" ", "-")
+            body = f"{text}\n\nIt takes ¦5 tries.".replace("\n", f"\n{indent}")
+            page = "# A\n\n" + wrap.format(body) + "\n"
+            before, _, after = page.partition("¦")
+            small.write(f"docs/{name}", before + after)
+            line = before.count("\n") + 1
+            expected.add(f"docs/{name}:{line}:{len(indent) + 10}")
+            names.append(name)
+    for name in names:
+        list_page(small, name)
+    found = small.guide()[1][:-1]
+    assert {": ".join(line.split(": ")[:1]) for line in found} == expected
+    assert len(found) == len(expected)
+
+
+def test_every_problem_is_told_at_once_in_order(small: Project):
+    second = small.append("docs/index.md", "A ¦5.\n")
+    third = small.append(
+        small.page, "A <data value='K:test.count'>¦1,240</data>, 5."
+    )
+    first = break_owner(small)
+    status, lines = small.guide()
+    assert status == 1
+    assert [line.split(": ")[0] for line in lines[:3]] == [
+        second,
+        third,
+        re.sub(r"\d+$", lambda column: str(int(column[0]) + 14), third),
+    ]
+    assert lines[3].startswith(f"{first}: ")
+    assert lines[4:] == [
+        "4 problems. To accept the measured numbers: guide check --update"
+    ]
+
+
+def test_update_is_not_advised_where_it_cannot_help(small: Project):
+    small.append(small.page, "It takes 5.\n")
+    assert small.guide()[1][-1] == "1 problem."
+
+
+@pytest.mark.parametrize(
+    ("key", "old", "new"),
+    [
+        ("count", "1,240", "1,268"),
+        ("count", "1240", "1268"),
+        ("count", "999", "1,268"),
+        ("count", "1.00", "1,268.00"),
+        ("share", "90 %", "94 %"),
+        ("share", "90.0%", "94.3%"),
+        ("gap", "−1.0", "−1.2"),
+        ("gap", "-1.0", "-1.2"),
+        ("gap", "3.00", "−1.25"),
+        ("twenty", "−3", "20"),
+        ("zero", "−0.4", "0.0"),
+        ("count", "\n**1,240**", "\n**1,268**"),
+    ],
+)
+def test_update_writes_the_number_in_the_form_it_had(small, key, old, new):
+    place = small.append(small.page, f"A ¦{DATA.format(key, old)} b 7 c\n")
+    before = (small.root / small.page).read_text()
+    status, lines = small.guide("--update")
+    after = (small.root / small.page).read_text()
+    assert after == before.replace(f">{old}<", f">{new}<")
+    assert place.rpartition(":")[0].rpartition(":")[0] in lines[0]
+    # The bare 7 is left to a person.
+    assert (status, lines[-1]) == (1, "1 problem.")
+
+
+def test_update_changes_nothing_that_a_person_has_to_rewrite(small: Project):
+    small.append(
+        small.page,
+        "\n".join(
+            DATA.format(key, text)
+            for key, text in [
+                ("count", "about 20"),
+                ("count", "many"),
+                ("speedup", "5"),
+                ("fails", "fewer"),
+                ("none", "7"),
+            ]
+        ),
+    )
+    before = (small.root / small.page).read_bytes()
+    assert small.guide("--update")[0] == 1
+    assert (small.root / small.page).read_bytes() == before
+
+
+def test_update_keeps_line_ends_and_ends_well(small: Project):
+    text = f"# A\r\n\r\n{DATA.format('count', '1,240')}\r\n"
+    path = small.write("docs/index.md", text)
+    status, lines = small.guide("--update")
+    assert status == 0
+    assert lines[0].startswith("docs/index.md:3:42: text says 1,240, measured")
+    assert lines[0].endswith("; now says 1,268")
+    assert lines[1].startswith("guide check: 3 pages, 3 bound numbers, 2 res")
+    expected = text.replace("1,240", "1,268").replace("K:", "small_keras.cpu:")
+    assert path.read_bytes().decode() == expected
+
+
+def test_update_in_a_markdown_cell_leaves_the_result_valid(small: Project):
+    path = "examples/small/small_keras.py"
+    cell = f"# %% [markdown]\n# It takes {DATA.format('count', '1,240')}\n"
+    small.append(path, cell)
+    assert small.guide("--update")[0] == 0
+    assert ">1,268<" in (small.root / path).read_text()
+
+
+def test_an_older_gpu_result_is_a_warning(small: Project):
+    result = json.loads((small.root / result_of(small)).read_text())
+    result["provenance"]["code"] = "0" * 64
+    for framework in ("keras", "torch"):
+        path = result_of(small, framework, "gpu")
+        small.write(path, json.dumps(result))
+    status, lines = small.guide()
+    assert status == 0
+    assert lines[0] == (
+        f"{result_of(small, device='gpu')}: warning: older than its program; "
+        "run: guide run small"
+    )
+    assert lines[2].endswith("4 results: no problems")
+
+
+@pytest.mark.parametrize(
+    ("comment", "problems"),
+    [
+        ("# no twin, because: Keras has no such thing", 0),
+        ("# because: Keras has no such thing, no twin", 0),
+        ("# no twin", 1),
+        ("# no twin, because:", 1),
+        ("\n" * 15 + "# no twin, because: it stands too low", 1),
+    ],
+)
+def test_a_missing_twin_needs_a_reason(small: Project, comment, problems):
+    text = SNIPPET.replace("NAME", "lonely_torch")
+    small.write("snippets/lonely_torch.py", f"{comment}\n{text}")
+    small.append(
+        small.page,
+        '```python\n--8<-- "snippets/lonely_torch.py:lonely_torch"\n```\n',
+    )
+    assert len(small.guide()[1]) - 1 == problems
+
+
+def test_a_program_without_a_twin_is_found(small: Project):
+    small.write("examples/other/lonely_keras.py", header("gpu"))
+    (found, _) = small.guide()[1]
+    assert found.startswith(
+        "examples/other/lonely_keras.py:1:1: has no twin for PyTorch; write "
+        "examples/other/lonely_torch.py"
+    )
+
+
+def test_a_page_made_by_the_build_is_not_checked(small: Project):
+    for path in ("docs/evidence/a.md", "docs/references.md"):
+        small.write(path, "# The 5\n\n7 and twice and `9`\n")
+    assert small.guide()[0] == 0
+
+
+CODE = """# %% [markdown]
+# # Title
+
+# %%
+'''About the module.'''
+TEXT = "a # b"
+LONG = \"\"\"one
+
+  # two   \n\"\"\"
+
+
+class A:
+    "About the class."
+
+    def f(self):  # A comment.
+        '''About
+
+        é the function.'''
+        return 1
+
+
+def g(): "About"; return 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("A comment.", "Another.", True),
+        ("  # A comment.", "", True),
+        ("# # Title", "# # Another\n#\n# with text", True),
+        ("About the module.", "Of the module.", True),
+        ("'''About the module.'''\n", "", True),
+        ("About the class", "Of\nthe class", True),
+        ("About\n", "About #\n\n\n", True),
+        ("\n\nclass", "\n\n\n\nclass", True),
+        ("return 1", "return 1   ", True),
+        ('g(): "About"', 'g(): "Of"', True),
+        ("return 1", "return 3", False),
+        ("return 2", "return 3", False),
+        ("a # b", "a # c", False),
+        ("one\n\n", "one\n", False),
+        ("# two", "# three", False),
+        ("# two   ", "# two", False),
+        ("        return 1", "    return 1", False),
+        ("class A", "class B", False),
+    ],
+)
+def test_only_code_counts_in_the_hash(tmp_path: Path, old, new, same):
+    code = CODE.replace('"About the class."', "'''About the class.'''")
+    assert old in code
+    hashes = []
+    for text in (code, code.replace(old, new)):
+        path = tmp_path / f"p{len(hashes)}.py"
+        path.write_text(text)
+        hashes.append(Program(tmp_path, path).code_hash)
+    assert (hashes[0] == hashes[1]) == same

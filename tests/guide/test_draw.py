@@ -1,13 +1,15 @@
 """Figures: drawn from results, in one visual language, only when needed."""
 
 import re
+import shutil
 import subprocess
 import sys
 
 import pytest
 from matplotlib.colors import to_rgb
 
-from _guide import style
+from _guide import results, style
+from _guide.project import Program
 
 FIGURE = """\
 from _guide.style import batch_axis, draw_line, new_figure
@@ -36,14 +38,25 @@ results = {
 GROUNDS = {"white": "#ffffff", "Material's slate": "#1e2129"}
 
 
+def measure(scratch, height):
+    """Leave what a run of the program, now with this height, would leave."""
+    work = f"HEIGHT = {height}"
+    path = scratch.program("counts", work, RESULTS)
+    left = {}
+    exec(work + RESULTS, left)
+    code = {"code": Program(scratch.root, path).code_hash}
+    results.save(
+        scratch.fresh("counts"), left["results"] | {"provenance": code}
+    )
+
+
 @pytest.fixture
 def drawn(scratch):
     """A topic with one measured program and a figure."""
-    scratch.program("counts", "HEIGHT = 3", RESULTS)
+    measure(scratch, 3)
+    shutil.copy(scratch.fresh("counts"), scratch.committed("counts"))
     scratch.figure = scratch.root / "examples/topic/figure.py"
     scratch.figure.write_text(FIGURE)
-    assert scratch.guide("run").returncode == 0
-    assert scratch.guide("accept", "topic").returncode == 0
     scratch.made = scratch.root / "docs/figures/topic"
     return scratch
 
@@ -87,8 +100,7 @@ def test_a_figure_and_its_data_are_drawn_from_the_committed_result(drawn):
 def test_a_fresh_result_of_the_present_code_is_drawn_before_the_committed(
     drawn,
 ):
-    drawn.program("counts", "HEIGHT = 2", RESULTS)
-    assert drawn.guide("run").returncode == 0
+    measure(drawn, 2)
     draw(drawn)
     assert ",small,4,2,1,4" in (drawn.made / "lines.csv").read_text()
     # Back to the code of the committed result: the fresh one is another's.
@@ -181,8 +193,8 @@ def test_a_figure_follows_the_ground_of_the_page(drawn):
         assert len(found) == 2
         for color, ground in zip(found, GROUNDS.values()):
             assert contrast(color, ground) >= 3
-    # A file of the reader's own, and no name of what drew it.
-    assert re.findall(r"font: *[^;\"]*px ([^;\"]*)", text)[0] == "sans-serif"
+    assert "sans-serif" in text
+    assert "DejaVu" not in text
     assert "Matplotlib" not in text
 
 
@@ -243,8 +255,11 @@ def test_batch_size_is_on_a_logarithmic_axis_with_the_real_sizes():
 
 
 def test_text_is_readable_on_a_phone():
-    sizes = [v for key, v in style.SETTINGS.items() if key.endswith("size")]
-    text = [size for size in sizes if size != style.SETTINGS["lines.markersize"]]
-    assert min(text) >= 10
+    sizes = [
+        size
+        for key, size in style.SETTINGS.items()
+        if key.endswith("size") and key != "lines.markersize"
+    ]
+    assert min(sizes) >= 10
     # In points; a phone shows at least 360 pixels.
     assert style.WIDTH * 72 <= 360

@@ -1,0 +1,574 @@
+"""What `guide check` asks of one page, of README, or of a program's cells."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import posixpath
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from _guide import agreement
+from _guide.project import DEVICES, GuideError, Program, is_generated
+from _guide.text import (
+    INCLUDE,
+    Code,
+    Data,
+    Fence,
+    Figure,
+    Lines,
+    Link,
+    Page,
+    bare_numbers,
+    comparisons,
+    scan,
+)
+
+if TYPE_CHECKING:
+    from _guide.check import Examined
+
+# Fences that the tests run, and those that show no code.
+RUN_LANGUAGES = {"python", "py", "python3", "sh", "bash"}
+DATA_LANGUAGES = {
+    "text", "console", "json", "yaml", "toml", "ini", "csv", "bibtex", "html",
+    "xml", "css", "markdown", "md", "diff", "latex", "mermaid", "makefile",
+}  # fmt: skip
+SECTION = re.compile(r"^[ \t]*# --8<-- \[start:([^\]]+)\]", re.M)
+LONE_NUMBER = re.compile(
+    r"(?P<sign>[-−]?)(?P<digits>\d[\d,_]*(?:\.\d+)?(?:e[-+]?\d+)?)"
+    r"(?P<unit>\s*(?:\\?%|×|\\times|[a-zA-Zµμ]+))?",
+    re.I,
+)
+POWER = re.compile(
+    r"(?:(?P<factor>\d+(?:\.\d+)?)\s*(?:×|\\times|\\cdot)\s*)?"
+    r"(?P<base>\d+)\s*(?:\^|\*\*)\s*\{?(?P<exponent>[-−]?\d+)\}?"
+)
+
+
+def read(path: Path) -> str:
+    """The file's text, line ends as they are."""
+    try:
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise GuideError(
+            f"{path}: byte {error.start} is not UTF-8; save it as UTF-8"
+        ) from None
+
+
+def closest(name: str, names) -> str:
+    """A hint at the name that was probably meant."""
+    found = difflib.get_close_matches(name, list(names), 1, 0.5)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def renew(program: Program) -> str:
+    return f"run: guide run {program.name}, then: guide accept {program.name}"
+
+
+class PageCheck:
+    """Checks one text; `programs` are those whose settings it may name."""
+
+    def __init__(
+        self,
+        project: Examined,
+        path: str,
+        page: Page,
+        programs: list[Program],
+    ) -> None:
+        self.project = project
+        self.path = path
+        self.page = page
+        self.programs = {program.name: program for program in programs}
+        self.in_cell = path.endswith(".py")
+
+    @cached_property
+    def lines(self) -> Lines:
+        return Lines(self.page.text)
+
+    def tell(self, offset: int, message: str, **more) -> None:
+        line, column = self.lines.place(offset)
+        self.project.tell(self.path, message, line, column, **more)
+
+    def check(self) -> None:
+        page = self.page
+        for offset, message in page.faults:
+            self.tell(offset, f"{message}; mend it")
+        for fence in page.fences:
+            self.check_fence(fence)
+        for data in page.data:
+            self.check_data(data)
+        for link in page.links:
+            self.check_link(link)
+        for figure in page.figures:
+            self.check_figure(figure)
+        for code in page.codes:
+            if not code.bound:
+                self.check_code(code)
+        self.check_prose()
+
+    # Bound numbers
+
+    def check_data(self, data: Data) -> None:
+        self.project.num_bound += 1
+        if not data.value:
+            return
+        text = agreement.plain(data.text)
+        if not text:
+            self.tell(data.start, f"no text is bound to {data.value}; write it")
+            return
+        if self.page.in_heading(data.start):
+            self.tell(
+                data.start,
+                f"{text} is measured, in a heading or title, which is also a "
+                "link; say it in the text below",
+            )
+        found = self.find(data, text)
+        if found is None:
+            return
+        key, result = found
+        if key in result.get("judgements", {}):
+            verdict = agreement.judge_text(
+                data.text,
+                result["judgements"][key],
+                data.value,
+                result["values"],
+            )
+        else:
+            entry = result["values"][key]
+            verdict = agreement.judge_number(text, entry, data.value)
+        if verdict is None:
+            # Words may name a setting, as anywhere else.
+            for code in self.page.codes:
+                if code.bound and data.start <= code.start < data.end:
+                    if key in result.get("judgements", {}):
+                        self.check_code(code)
+            return
+        lead = len(data.text) - len(data.text.lstrip())
+        offset = data.text_start + lead
+        mend = None
+        if verdict.mended is not None:
+            # What surrounds the number, such as emphasis, stays.
+            number = re.search(r"[-−]?\d[\d,.]*(?:\s?%)?", data.text)
+            start = data.text_start + number.start()
+            mend = (start, start + len(number[0]), verdict.mended)
+            offset = start
+        self.tell(offset, verdict.message, mend=mend)
+
+    def find(self, data: Data, text: str):
+        """The key and the whole result that a bound text names, or None."""
+        project, value = self.project, data.value
+        file, colon, key = value.partition(":")
+        name, dot, device = file.rpartition(".")
+        if not (colon and dot and key) or device not in DEVICES:
+            self.tell(
+                data.start,
+                f"{value} names no result; expected NAME.DEVICE:KEY, such as "
+                f"NAME.cpu:KEY{closest(file, project.results)}",
+            )
+            return None
+        program = project.programs.get(name)
+        if program is None:
+            self.tell(
+                data.start,
+                f"no program {name} ({value})"
+                f"{closest(name, project.programs)}; write "
+                f"examples/TOPIC/{name}.py, or mend the name",
+            )
+            return None
+        self.programs[name] = program
+        where = f"examples/{program.topic}/{file}.json"
+        result = project.results.get(file)
+        not_measured = text.lower() == agreement.NOT_MEASURED
+        if result is None:
+            if not not_measured:
+                self.tell(
+                    data.start,
+                    f"text says {text}, but {where} does not exist ({value}); "
+                    f"{renew(program)}",
+                )
+            return None
+        if not_measured:
+            self.tell(
+                data.start,
+                f"text says {text}, but {where} exists ({value}); write what "
+                "it says",
+            )
+            return None
+        if file in project.broken:
+            return None
+        keys = {**result.get("values", {}), **result.get("judgements", {})}
+        if key not in keys:
+            self.tell(
+                data.start,
+                f"no {key} in {where}{closest(key, keys)}; mend the key, or "
+                f"let the program measure it and {renew(program)}",
+            )
+            return None
+        return key, result
+
+    # Numbers that are not bound
+
+    def cited(self, offset: int) -> bool:
+        """Whether the sentence around offset cites a work."""
+        start, end = self.page.sentence(offset)
+        return any(
+            start <= link.start < end and reference(link.target)
+            for link in self.page.links
+        )
+
+    def check_prose(self) -> None:
+        page, versions = self.page, self.project.versions
+        labels = [(link.start, link.end) for link in page.links]
+        for offset, number in bare_numbers(page, 0, len(page.prose), versions):
+            if page.in_heading(offset):
+                self.tell(
+                    offset,
+                    f"{number} in a heading or title; say it in the text below",
+                )
+            elif any(start <= offset < end for start, end in labels):
+                # Told with its link or image.
+                continue
+            elif not self.cited(offset):
+                self.tell(
+                    offset,
+                    f"a bare number, {number}; bind it to a result "
+                    '(<data value="NAME.DEVICE:KEY">), cite '
+                    "references.md#KEY in the sentence, or write a setting as "
+                    "code",
+                )
+        for offset, words in comparisons(page):
+            if not self.cited(offset):
+                self.tell(
+                    offset,
+                    f"'{words}' is bound to nothing; bind it to a judgement "
+                    '(<data value="NAME.DEVICE:KEY">), or cite '
+                    "references.md#KEY in the sentence",
+                )
+        start, end = page.front_matter
+        for match in re.finditer(
+            r"^[\w-]+:[ ]*(?![\d.]+\s*$|\[)(?P<text>.*)",
+            page.text[start:end],
+            re.M,
+        ):
+            self.check_label(
+                start + match.start("text"),
+                start + match.end("text"),
+                "the front matter",
+                page.text,
+            )
+
+    def check_label(self, start: int, end: int, what: str, text: str) -> None:
+        """Whether numbers stand where none may, such as in link text."""
+        if start == end or not re.search(r"\d", text[start:end]):
+            return
+        label = scan(text[start:end])
+        for offset, number in bare_numbers(
+            label, 0, len(label.prose), self.project.versions
+        ):
+            self.tell(
+                start + offset,
+                f"{number} in {what}; say it in the text, bound to a result",
+            )
+
+    def check_code(self, code: Code) -> None:
+        text = code.text.strip().replace("{,}", ",")
+        numbers = lone_numbers(text)
+        if numbers is None or self.cited(code.start):
+            return
+        self.note_embedded()
+        known = {
+            number
+            for program in self.programs.values()
+            for number in settings_of(self.project, program)
+        }
+        if not known.intersection(map(canonical, numbers)):
+            names = ", ".join(sorted(self.programs)) or "any program"
+            self.tell(
+                code.start,
+                f"a lone number in code, {text}, is no setting of {names}; "
+                "bind it to a result, or write the setting with its name: "
+                f"`name={text}`",
+            )
+
+    def note_embedded(self) -> None:
+        """Add the programs whose code the page shows to `programs`."""
+        for fence in self.page.fences:
+            for match in INCLUDE.finditer(fence.body):
+                stem = Path(match["target"].partition(":")[0]).stem
+                if stem in self.project.programs:
+                    self.programs[stem] = self.project.programs[stem]
+
+    # Links, images and figures
+
+    def check_link(self, link: Link) -> None:
+        what = "alt text" if link.image else "link text"
+        self.check_label(link.start, link.end, what, self.page.body)
+        for data in self.page.data:
+            if link.start <= data.start < link.end:
+                self.tell(
+                    data.start,
+                    f"{agreement.plain(data.text)} is measured, in {what}; say "
+                    "it beside the link",
+                )
+        key = reference(link.target)
+        if key is not None and key not in self.project.references:
+            self.tell(
+                link.start,
+                f"no work {key} in docs/references.bib"
+                f"{closest(key, self.project.references)}; add it, or mend the "
+                "key",
+            )
+        if link.image:
+            self.check_image(link)
+        elif not self.in_cell:
+            self.check_page_link(link)
+
+    def check_image(self, link: Link) -> None:
+        if not self.page.text[link.start : link.end].strip():
+            self.tell(
+                link.start,
+                f"an image without alt text ({link.target}); say what is to "
+                "be seen",
+            )
+        drawn = re.search(r"(?:^|/)figures/[^#?]*\.svg", link.target)
+        if drawn and not any(
+            figure.start <= link.start < figure.end
+            for figure in self.page.figures
+        ):
+            self.tell(
+                link.start,
+                f"{link.target} stands outside of a <figure markdown>; put it "
+                "into one, with a <figcaption markdown>",
+            )
+
+    def check_page_link(self, link: Link) -> None:
+        target = link.target.partition("#")[0].partition("?")[0]
+        if not target.endswith(".md") or re.match(
+            r"/|[a-z][a-z0-9+.-]*:", target
+        ):
+            return
+        path = f"{posixpath.dirname(self.path)}/{target}".lstrip("/")
+        path = posixpath.normpath(path)
+        if is_generated(path) or self.project.is_file(path):
+            return
+        near = closest(path, self.project.pages)
+        self.tell(
+            link.start,
+            f"a link to {path}, which does not exist{near}; write it, or mend "
+            "the link",
+        )
+
+    def check_figure(self, figure: Figure) -> None:
+        page = self.page
+        inside = [
+            link
+            for link in page.links
+            if figure.start <= link.start < figure.end
+        ]
+        if figure.caption is None:
+            self.tell(
+                figure.start,
+                "a figure without a caption; state what it shows in "
+                "<figcaption markdown>",
+            )
+        else:
+            start, end = figure.caption
+            if not any(start <= data.start < end for data in page.data):
+                self.tell(
+                    start,
+                    "a caption without a bound number or judgement; state the "
+                    'finding in it, as <data value="NAME.DEVICE:KEY">',
+                )
+        drawn = [
+            link.target.partition("#")[0]
+            for link in inside
+            if link.image and ".svg" in link.target
+        ] or [""]
+        for image in drawn:
+            wanted = image.removesuffix(".svg") + ".csv"
+            if not any(link.target.endswith(wanted) for link in inside):
+                self.tell(
+                    figure.start,
+                    "a figure without a link to its data; write in its "
+                    f"caption: [Data]({wanted})",
+                )
+
+    # Fences
+
+    def check_fence(self, fence: Fence) -> None:
+        lines = [line for line in fence.body.split("\n") if line.strip()]
+        included = list(INCLUDE.finditer(fence.body))
+        for match in included:
+            self.check_include(fence, match)
+        language = fence.language
+        if not language:
+            self.tell(
+                fence.start,
+                "a fence without a language; write one, such as ```text",
+            )
+        elif language in DATA_LANGUAGES:
+            return
+        elif len(included) == len(lines) == 1:
+            target = included[0]["target"]
+            if not target.startswith(("snippets/", "examples/")):
+                self.tell(
+                    fence.start,
+                    f"embeds {target}, which the tests do not run; expected a "
+                    "file in snippets/ or examples/",
+                )
+        elif re.search(r"not run, because:\s*(?!--)\S", fence.comments):
+            if language in RUN_LANGUAGES and not self.in_cell:
+                self.tell(
+                    fence.start,
+                    f"says that it is not run, but the tests run {language}; "
+                    "write ```console or ```text, or take the comment out",
+                )
+        elif included:
+            self.tell(
+                fence.start,
+                "an include beside other code, which no test runs as it "
+                'stands; write one line alone: --8<-- "FILE:SECTION"',
+            )
+        elif self.in_cell:
+            self.tell(
+                fence.start,
+                "code in a Markdown cell, which nothing runs; put it into a "
+                "code cell",
+            )
+        elif language not in RUN_LANGUAGES:
+            self.tell(
+                fence.start,
+                f"no test runs {language}; embed a tested file, or say above "
+                "it: <!-- not run, because: … -->",
+            )
+        elif re.search(r"skip|xfail", fence.comments):
+            if not re.search(r"because:\s*(?!--)\S", fence.comments):
+                self.tell(
+                    fence.start,
+                    "the tests pass over this fence; say why above it: "
+                    "<!-- because: … -->",
+                )
+
+    def check_include(self, fence: Fence, match: re.Match) -> None:
+        target, _, section = match["target"].partition(":")
+        offset = fence.body_start + match.start("target")
+        path = self.project.root / target
+        if not self.project.is_file(target):
+            folder = (self.project.root / target).parent
+            near = [p.name for p in folder.iterdir()] if folder.is_dir() else []
+            self.tell(
+                offset,
+                f"no file {target}{closest(Path(target).name, near)}; write it "
+                "or mend the path",
+            )
+            return
+        # A section may also be a range of lines.
+        if section and not re.fullmatch(r"[\d:-]+", section):
+            sections = SECTION.findall(read(path))
+            if section not in sections:
+                self.tell(
+                    offset,
+                    f"no section {section} in {target}"
+                    f"{closest(section, sections)}; write # --8<-- "
+                    f"[start:{section}] there, or mend the name",
+                )
+                return
+            self.project.embedded.add((target, section))
+        else:
+            self.project.embedded.add((target, ""))
+
+
+def reference(target: str) -> str | None:
+    """The key of the work that a link leads to, or None."""
+    match = re.search(r"(?:^|/)references(?:\.md|/|\.html)#([^?]*)$", target)
+    return match[1] if match else None
+
+
+def lone_numbers(text: str) -> list[float] | None:
+    """What a lone number may stand for, such as 5 % for 0.05, or None."""
+    power = POWER.fullmatch(text)
+    if power:
+        exponent = int(power["exponent"].replace("−", "-"))
+        if abs(exponent) > 300:
+            return []
+        return [float(power["factor"] or 1) * float(power["base"]) ** exponent]
+    match = LONE_NUMBER.fullmatch(text)
+    # Like 2D, a name.
+    if not match or (match["unit"] or "") == "D":
+        return None
+    number = float(re.sub("[,_]", "", match["digits"]))
+    number = -number if match["sign"] else number
+    percent = (match["unit"] or "").strip().endswith("%")
+    return [number, number / 100] if percent else [number]
+
+
+def canonical(number: float) -> str:
+    """The same text for numbers that differ only by rounding."""
+    return f"{number:.12g}"
+
+
+def settings_of(project: Examined, program: Program) -> set[str]:
+    """Every number in a program's settings, in canonical form."""
+    if "numbers" not in program.__dict__:
+        found: set[str] = set()
+        try:
+            sources = program.settings
+        except SyntaxError:
+            sources = {}
+        for source in sources.values():
+            for node in ast.walk(ast.parse(source)):
+                number = constant(node)
+                if number is not None:
+                    found.add(canonical(number))
+        # What was assigned when it ran says what a calculation gave.
+        for device in DEVICES:
+            result = project.results.get(f"{program.name}.{device}")
+            provenance = (result or {}).get("provenance")
+            if isinstance(provenance, dict):
+                found |= set(numbers_in(provenance.get("settings")))
+        program.__dict__["numbers"] = found
+    return program.__dict__["numbers"]
+
+
+def constant(node: ast.AST) -> float | None:
+    """The number that a literal or a calculation with literals gives."""
+    if isinstance(node, ast.Constant):
+        known = isinstance(node.value, int | float)
+        return None if not known or isinstance(node.value, bool) else node.value
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        number = constant(node.operand)
+        return None if number is None else -number
+    if isinstance(node, ast.BinOp):
+        left, right = constant(node.left), constant(node.right)
+        if left is None or right is None:
+            return None
+        try:
+            match node.op:
+                case ast.Add():
+                    return left + right
+                case ast.Sub():
+                    return left - right
+                case ast.Mult():
+                    return left * right
+                case ast.Div():
+                    return left / right
+                case ast.FloorDiv():
+                    return left // right
+                case ast.Pow() if abs(right) < 64:
+                    return left**right
+        except (ArithmeticError, ValueError):
+            return None
+    return None
+
+
+def numbers_in(item: object) -> list[str]:
+    """Every number in a JSON value, in canonical form."""
+    if isinstance(item, dict):
+        item = list(item.values())
+    if isinstance(item, list):
+        return [number for part in item for number in numbers_in(part)]
+    if isinstance(item, int | float) and not isinstance(item, bool):
+        return [canonical(item)]
+    return []

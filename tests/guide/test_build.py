@@ -1,0 +1,424 @@
+"""The build: what was measured here agrees with what the text rests on."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from _guide import results
+from _guide.project import Program
+
+RESULTS = """
+# %%
+results = {
+    "values": {
+        "count": {"value": COUNT, "unit": "count", "exact": True},
+        "mean": {"value": MEAN, "ci": [MEAN - 1, MEAN + 1], "n": 12,
+                 "unit": "updates"},
+        "speed": {"value": SPEED, "ci": [SPEED, SPEED], "n": 12,
+                  "unit": "ratio", "timing": True},
+        "missed": {"value": None, "unit": "epochs", "reason": "never met"},
+    },
+    "judgements": {"faster": {"holds": SPEED > 1, "because": ["speed"]}},
+}
+"""
+WORK = "COUNT, MEAN, SPEED = 3, 20.5, 2"
+BIB = r"""
+@article{zeta2020,
+  author = {Zeta, Ann and M{\"u}ller, Bo and Xu, Ci},
+  title = {All of {SGD} \& more},
+  journal = {Journal}, volume = {2}, number = {3}, pages = {1--9},
+  year = {2020}, doi = {10.1000/1}, url = {https://www.example.org/a/b},
+  note = {The paper itself was not read}
+}
+@misc{alpha2019, author = {Alpha, A.}, title = {First}, year = {2019},
+  eprint = {1901.00001}, archivePrefix = {arXiv}}
+"""
+
+
+@pytest.fixture
+def project(scratch):
+    """A project with a page and a program whose result is committed."""
+    (scratch.root / "mkdocs.yml").write_text(
+        "site_name: Scratch\n"
+        "nav: [index.md, lab/topic.md, notebooks/index.md,"
+        " evidence/index.md, references.md]\n"
+        "not_in_nav: |\n  /evidence/*.md\n"
+        "markdown_extensions: [attr_list, md_in_html, tables]\n"
+    )
+    (scratch.root / "docs/index.md").write_text("# Start\n\nText.\n")
+    (scratch.root / "docs/lab/topic.md").write_text(
+        "# Topic\n\nIt counts\n"
+        '<data value="counts.cpu:count">3</data> of them.\n'
+    )
+    scratch.program("counts", WORK, RESULTS)
+    measure(scratch)
+    assert scratch.guide("accept", "topic").returncode == 0
+    return scratch
+
+
+def measure(scratch, work=WORK):
+    """Leave what a run of the program, now with this work, would leave."""
+    path = scratch.program("counts", work, RESULTS)
+    left = {}
+    exec(work + RESULTS, left)
+    provenance = {
+        "program": "counts",
+        "code": Program(scratch.root, path).code_hash,
+        "command": "guide run counts",
+        "settings": {"SIZES": [4, 8]},
+        "versions": {"python": "3.11.7"},
+        "backend": None,
+        "device": "Some processor",
+        "threads": 1,
+        "date": "2026-01-02",
+        "seconds": 1.5,
+        "short": False,
+    }
+    results.save(
+        scratch.fresh("counts"), left["results"] | {"provenance": provenance}
+    )
+
+
+def execute(scratch, work):
+    """Really run the program, now with this work."""
+    scratch.program("counts", work, RESULTS)
+    done = scratch.guide("run")
+    assert done.returncode == 0, done.stderr
+
+
+def renew(scratch, **changes):
+    """Make the fresh result one that a run of the same code has given."""
+    found = scratch.load(scratch.fresh("counts"))
+    for key, entry in changes.items():
+        part = "values" if key in found["values"] else "judgements"
+        found[part][key] |= entry
+    scratch.fresh("counts").write_text(json.dumps(found))
+
+
+def build(scratch, *words):
+    """(exit status, all that was printed)."""
+    done = scratch.guide("build", *words)
+    return done.returncode, done.stdout + done.stderr
+
+
+def line_of(scratch, key):
+    lines = scratch.committed("counts").read_text().splitlines()
+    (number,) = [
+        number for number, line in enumerate(lines, 1) if f'"{key}": {{' in line
+    ]
+    return number
+
+
+def test_a_build_tells_what_was_measured_again_and_how_to_read_it(project):
+    status, told = build(project)
+    assert status == 0, told
+    date = project.load(project.fresh("counts"))["provenance"]["date"]
+    assert (
+        f"Measured again here, and it agrees:\n  counts.cpu, on {date}" in told
+    )
+    assert "Not run here" not in told
+    assert "python -m http.server --directory site" in told
+    assert "http://localhost:8000" in told
+    assert (project.root / "site/lab/topic/index.html").is_file()
+
+
+def test_a_build_tells_what_was_not_run(project):
+    date = project.load(project.committed("counts"))["provenance"]["date"]
+    project.fresh("counts").unlink()
+    status, told = build(project)
+    assert status == 0, told
+    assert f"Not run here:\n  counts.cpu, measured on {date}" in told
+    assert "Measured again" not in told
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "why"),
+    [
+        ("count", {"value": 4}, "committed 3, measured 4"),
+        (
+            "mean",
+            {"value": 30.0, "ci": [29.0, 31.0]},
+            "committed 20.50 [19.50–21.50], measured 30 [29–31]",
+        ),
+        ("faster", {"holds": False}, "committed True, measured False"),
+        ("mean", {"unit": "epochs"}, "unit was 'updates', now 'epochs'"),
+    ],
+)
+def test_a_result_that_disagrees_fails_the_build(project, key, change, why):
+    renew(project, **{key: change})
+    status, told = build(project)
+    where = f"examples/topic/counts.cpu.json:{line_of(project, key)}"
+    assert f"{where}: {key}: {why}\n" in told
+    assert "run: guide accept topic\n" in told
+    assert status == 1
+    assert not (project.root / "site").exists()
+
+
+def test_every_disagreement_is_told_and_what_the_check_finds_too(project):
+    renew(project, count={"value": 4}, faster={"holds": False})
+    page = project.root / "docs/lab/topic.md"
+    page.write_text(page.read_text().replace(">3<", ">5<"))
+    status, told = build(project)
+    assert ": count: " in told
+    assert ": faster: " in told
+    assert "docs/lab/topic.md:4" in told
+    assert status == 1
+
+
+def test_intervals_that_overlap_and_other_timings_agree(project):
+    renew(
+        project,
+        mean={"value": 22.0, "ci": [21.0, 23.0]},
+        speed={"value": 90.0, "ci": [80.0, 95.0]},
+    )
+    status, told = build(project)
+    assert status == 0, told
+
+
+def test_a_result_of_other_code_is_not_compared(project):
+    measure(project, WORK.replace("20.5", "99.5"))
+    project.program("counts", WORK, RESULTS)
+    status, told = build(project)
+    assert status == 0, told
+    assert "Not run here:\n  counts.cpu" in told
+
+
+def test_a_result_that_is_not_committed_fails_the_build(project):
+    project.committed("counts").unlink()
+    page = project.root / "docs/lab/topic.md"
+    page.write_text("# Topic\n\nText.\n")
+    status, told = build(project)
+    assert (
+        "examples/topic/counts.cpu.json:1: measured here, but not "
+        "committed; run: guide accept topic" in told
+    )
+    assert status == 1
+
+
+def test_a_text_that_the_check_refuses_is_not_built(project):
+    page = project.root / "docs/lab/topic.md"
+    page.write_text(page.read_text().replace(">3<", ">5<"))
+    status, told = build(project)
+    assert "docs/lab/topic.md:4" in told
+    assert status == 1
+    assert not (project.root / "site").exists()
+
+
+def test_what_mkdocs_refuses_is_not_built(project):
+    page = project.root / "docs/lab/topic.md"
+    page.write_text(page.read_text() + "\n[There](nowhere.md)\n")
+    status, told = build(project)
+    assert "nowhere.md" in told
+    assert status == 1
+
+
+def test_a_preview_compares_nothing_and_builds_no_site(project):
+    renew(project, count={"value": 4})
+    status, told = build(project, "--preview")
+    assert (status, told) == (0, "")
+    assert (project.root / "docs/evidence/topic.md").is_file()
+    assert not (project.root / "site").exists()
+
+
+def generated(project):
+    docs = project.root / "docs"
+    return {
+        path.relative_to(docs).as_posix(): path.stat().st_mtime_ns
+        for path in docs.rglob("*.*")
+    }
+
+
+def test_files_are_written_only_when_they_change(project):
+    build(project, "--preview")
+    before = generated(project)
+    build(project, "--preview")
+    assert generated(project) == before
+    renew(project, mean={"value": 20.6})
+    build(project, "--preview")
+    after = generated(project)
+    assert {path for path in after if after[path] != before.get(path)} == {
+        "evidence/counts.cpu.json",
+        "evidence/topic.md",
+        "notebooks/counts.ipynb",
+    }
+
+
+def test_what_a_program_left_goes_when_it_goes(project):
+    build(project, "--preview")
+    assert "notebooks/counts.ipynb" in generated(project)
+    for path in (project.root / "examples/topic").iterdir():
+        path.unlink()
+    build(project, "--preview")
+    assert not [path for path in generated(project) if "counts" in path]
+
+
+def read(project, path):
+    status, told = build(project, "--preview")
+    assert status == 0, told
+    return (project.root / "docs" / path).read_text()
+
+
+def test_evidence_lists_every_value_and_judgement(project):
+    text = read(project, "evidence/topic.md")
+    assert (
+        '<tr id="counts.cpu:mean"><td><code>mean</code></td><td>20.50</td>'
+        "<td>19.50 to 21.50</td><td>20.50 [19.50–21.50]</td><td>12</td>"
+    ) in text
+    assert "nothing (never met)" in text
+    assert '<tr id="counts.cpu:faster">' in text
+    assert '<a href="#counts.cpu:speed">' in text
+    assert "measured again on " in text
+    assert "[the page](../lab/topic.md)" in text
+    assert "(topic.md#counts.cpu)" in read(project, "evidence/index.md")
+
+
+def test_an_opened_number_finds_what_is_committed_and_what_is_fresh(project):
+    renew(project, mean={"value": 20.6})
+    found = json.loads(read(project, "evidence/counts.cpu.json"))
+    assert found["values"]["mean"]["value"] == 20.5
+    assert found["fresh"]["values"]["mean"]["value"] == 20.6
+    assert found["provenance"]["device"]
+    project.fresh("counts").unlink()
+    found = json.loads(read(project, "evidence/counts.cpu.json"))
+    assert found["fresh"] is None
+
+
+def test_evidence_of_other_code_says_so(project):
+    project.program("counts", WORK.replace("2", "4"), RESULTS)
+    assert "with an earlier version" in read(project, "evidence/topic.md")
+    assert json.loads(read(project, "evidence/counts.cpu.json"))["stale"]
+
+
+def cells(project):
+    content = json.loads(read(project, "notebooks/counts.ipynb"))
+    return ["".join(cell["source"]) for cell in content["cells"]], content
+
+
+def test_a_notebook_page_shows_what_was_executed(project):
+    execute(project, f"{WORK}\nprint('said by the run')")
+    sources, content = cells(project)
+    assert "said by the run" in json.dumps(
+        [cell.get("outputs") for cell in content["cells"]]
+    )
+    assert "../../downloads/counts.py" in sources[1]
+    assert "../../downloads/counts.ipynb" in sources[1]
+    assert "not run in this build" not in sources[1]
+    assert "· executed in this build" in read(project, "notebooks/index.md")
+
+
+def test_a_notebook_page_without_a_run_says_so_and_shows_the_result(project):
+    (project.root / "examples/topic/figure.py").write_text(
+        "from _guide.style import new_figure\n\n\n"
+        "def draw(results):\n    return {'one': new_figure()[0]}\n"
+    )
+    page = project.root / "docs/lab/topic.md"
+    page.write_text(
+        page.read_text()
+        + "\n<figure markdown>\n![What is seen](../figures/topic/one.svg)\n"
+        "<figcaption markdown>It is so.</figcaption>\n</figure>\n"
+    )
+    project.fresh("counts").unlink()
+    sources, content = cells(project)
+    assert "not run in this build" in sources[1]
+    assert "![What is seen](../../figures/topic/one.svg)" in sources[2]
+    assert "20.50" in sources[3]
+    assert not any(cell.get("outputs") for cell in content["cells"])
+    assert "not executed in this build" in read(project, "notebooks/index.md")
+
+
+def test_mathematics_in_a_notebook_needs_no_script(project):
+    project.program(
+        "counts",
+        WORK,
+        f"\n# %% [markdown]\n# So $a_b^2$ it is; `$PATH` is not.\n{RESULTS}",
+    )
+    (source,) = [text for text in cells(project)[0] if "it is" in text]
+    assert "<math" in source
+    assert "`$PATH`" in source
+
+
+def test_a_notebook_page_has_the_program_as_it_now_is(project):
+    execute(project, f"{WORK}\nprint('said by the run')")
+    path = project.root / "examples/topic/counts.py"
+    path.write_text(path.read_text().replace("Counts something", "Counts all"))
+    sources, content = cells(project)
+    assert "Counts all" in sources[0]
+    assert "said by the run" in json.dumps(
+        [cell.get("outputs") for cell in content["cells"]]
+    )
+
+
+def test_a_download_is_the_expanded_program(project):
+    text = read(project, "downloads/counts.py")
+    assert text.startswith("# %% [markdown]\n# # counts\n")
+    plain = json.loads(read(project, "downloads/counts.ipynb"))
+    assert "".join(plain["cells"][0]["source"]).startswith("# counts")
+
+
+def test_references_have_their_keys_links_and_notes(project):
+    (project.root / "docs/references.bib").write_text(BIB)
+    text = read(project, "references.md")
+    assert text.index("{ #alpha2019 }") < text.index("{ #zeta2020 }")
+    assert "## Zeta et al. (2020)" in text
+    assert "Ann Zeta, Bo Müller and Ci Xu. *All of SGD & more*." in text
+    assert "Journal 2(3), pages 1–9, 2020." in text
+    assert "[doi:10.1000/1](https://doi.org/10.1000/1)" in text
+    assert "[example.org](https://www.example.org/a/b)" in text
+    assert "[arXiv:1901.00001](https://arxiv.org/abs/1901.00001)" in text
+    assert "Note: The paper itself was not read.\n" in text
+
+
+def test_a_broken_bibliography_is_named_with_its_line(project):
+    (project.root / "docs/references.bib").write_text(
+        BIB + "@misc{open, title = {x}\n@misc{other, title = {y}}\n"
+    )
+    status, told = build(project, "--preview")
+    assert status == 1
+    assert "guide: docs/references.bib:12: " in told
+
+
+def test_the_bibliography_is_read_only_when_it_changes(project):
+    bibliography = project.root / "docs/references.bib"
+
+    def imported():
+        command = [*project.command("build", "--preview")]
+        command[1:1] = ["-X", "importtime"]
+        done = subprocess.run(
+            command, cwd=project.root, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return "pybtex" in done.stderr
+
+    bibliography.write_text(BIB)
+    assert imported()
+    assert not imported()
+    bibliography.write_text(BIB + "\n% more\n")
+    assert imported()
+
+
+@pytest.mark.parametrize(
+    ("tex", "expected"),
+    [
+        (r"\frac{a}{b} \propto \sqrt{\eta}", "<mfrac>"),
+        (r"\frac{a}", "mfrac lacks a part"),
+        (r"\nonsense{a}", r"unknown \nonsense"),
+        (r"\left( a", "bad TeX"),
+        ("{a", "braces do not pair"),
+    ],
+)
+def test_tex_becomes_mathml_or_an_error(tex, expected):
+    code = (
+        "import sys, markdown\n"
+        "arithmatex = {'pymdownx.arithmatex': {'generic': True}}\n"
+        "print(markdown.markdown(sys.argv[1], extension_configs=arithmatex,"
+        " extensions=['pymdownx.arithmatex', '_guide.mathml']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, f"So ${tex}$ it is."],
+        capture_output=True,
+        text=True,
+    )
+    assert expected in done.stdout + done.stderr
+    assert ("<math" in done.stdout) == (expected == "<mfrac>")

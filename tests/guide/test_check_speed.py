@@ -1,0 +1,46 @@
+"""The check takes less than a second, however many pages there are."""
+
+import importlib.util
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+BENCH = Path(__file__).parents[1] / "bench"
+
+
+def seconds_of_check(root: Path) -> float:
+    """Processor time of `guide check`, which busy neighbours do not change."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, "-m", "_guide", "check"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert "10,000 bound numbers" in done.stdout
+    assert done.stdout.endswith("results: no problems\n")
+    spent = after.ru_utime - before.ru_utime
+    return spent + after.ru_stime - before.ru_stime
+
+
+def test_a_thousand_pages_take_less_than_a_second(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(BENCH)
+    spec = importlib.util.spec_from_file_location("bench", BENCH / "check.py")
+    bench = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bench)
+    bench.make_project(tmp_path)
+    assert min(seconds_of_check(tmp_path) for _ in range(3)) < 1
+
+
+def test_the_check_imports_no_framework_and_no_builder(tmp_path):
+    code = (
+        "import sys; import _guide.cli, _guide.check; "
+        "print(sorted(set(sys.modules) & {'torch', 'keras', 'tensorflow', "
+        "'numpy', 'mkdocs', 'markdown', 'matplotlib', 'pybtex'}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )
+    assert done.stdout == "[]\n"
