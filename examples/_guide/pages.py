@@ -306,7 +306,7 @@ def value_table(result: Result, anchors: bool = True) -> str:
     for key, entry in sorted(result.shown["values"].items()):
         low_high = " to ".join(map(number_text, entry.get("ci") or ()))
         cells = [
-            f"<code>{key}</code>",
+            key_cell(f"{result.name}:{key}" if anchors else "", key),
             describe(entry | {"ci": None}),
             low_high,
             *([describe_or_nothing(again["values"].get(key))] if again else []),
@@ -316,6 +316,12 @@ def value_table(result: Result, anchors: bool = True) -> str:
         ]
         rows.append(row(cells, f"{result.name}:{key}" if anchors else ""))
     return table(heads, rows)
+
+
+def key_cell(anchor: str, key: str) -> str:
+    """The key, as a link to its own row where the row has an anchor."""
+    code = f"<code>{key}</code>"
+    return f'<a href="#{anchor}">{code}</a>' if anchor else code
 
 
 def describe_or_nothing(entry: dict | None) -> str:
@@ -340,7 +346,8 @@ def judgement_table(result: Result) -> str:
             f'<a href="#{result.name}:{name}"><code>{name}</code></a>'
             for name in entry["because"]
         )
-        cells = [f"<code>{key}</code>", "yes" if entry["holds"] else "no"]
+        cells = [key_cell(f"{result.name}:{key}", key)]
+        cells.append("yes" if entry["holds"] else "no")
         if again:
             other = again["judgements"].get(key)
             cells.append(other and ("yes" if other["holds"] else "no") or "")

@@ -66,9 +66,12 @@ SETTINGS = {
     "lines.markersize": 5,
 }
 THEME = (
-    "<style>:root{{color:#1f2328;{light}}}"
-    "@media (prefers-color-scheme:dark){{:root{{color:#e6e6e6;{dark}}}}}"
-    "</style>"
+    "<style>:root{{color:#1f2328;--ground:#fff;{light}}}"
+    "@media (prefers-color-scheme:dark)"
+    "{{:root{{color:#e6e6e6;--ground:#1e2129;{dark}}}}}"
+    # Keeps a label readable where a line runs through it.
+    "[id^=label] text{{paint-order:stroke;stroke:var(--ground);"
+    "stroke-width:3px;stroke-linejoin:round}}</style>"
 )
 
 
@@ -94,7 +97,11 @@ def new_figure(rows=1, columns=1, height=2.6, sharey=False):
     matplotlib.rcParams.update(SETTINGS)
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     axes = figure.subplots(
-        rows, columns, sharex=rows > 1, sharey=sharey, squeeze=False
+        rows,
+        columns,
+        sharex="col" if rows > 1 else False,
+        sharey=sharey,
+        squeeze=False,
     )
     figure.guide_lines = []
     for axis in axes.flat:
@@ -218,6 +225,7 @@ def label_ends(figure):
                     textcoords="offset points",
                     va="center",
                     annotation_clip=False,
+                    gid=f"label-{len(axis.texts)}",
                     arrowprops={
                         "arrowstyle": "-",
                         "color": line.color,

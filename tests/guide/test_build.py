@@ -263,7 +263,8 @@ def read(project, path):
 def test_evidence_lists_every_value_and_judgement(project):
     text = read(project, "evidence/topic.md")
     assert (
-        '<tr id="counts.cpu:mean"><td><code>mean</code></td><td>20.50</td>'
+        '<tr id="counts.cpu:mean"><td><a href="#counts.cpu:mean">'
+        "<code>mean</code></a></td><td>20.50</td>"
         "<td>19.50 to 21.50</td><td>20.50 [19.50–21.50]</td><td>12</td>"
     ) in text
     assert "nothing (never met)" in text

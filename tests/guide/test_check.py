@@ -542,6 +542,8 @@ SOUND = [
     "In 7 runs, e.g. of 3 h, the work\nof [Smith][s] is half as fast."
     "\n\n[s]: ../references.md#CITED",
     "| a | b |\n| --- | --- |\n| 7 | [Smith](../references.md#CITED) |",
+    "[Smith](../references.md#CITED) in vol.  \nand page took 7 runs",
+    "[Smith](../references.md#CITED) used `77777`",
     "1. one\n2. two\n\n    3) three",
     "A note.[^1]\n\n[^1]: Text.",
     "<!-- 5 and twice -->",
@@ -1078,6 +1080,14 @@ def test_a_program_without_a_twin_is_found(small: Project):
         "examples/other/lonely_keras.py:1:1: has no twin for PyTorch; write "
         "examples/other/lonely_torch.py"
     )
+
+
+def test_a_file_that_is_embedded_whole_shows_all_its_sections(small: Project):
+    second = SNIPPET.replace("def NAME", "def other").replace("NAME", "second")
+    text = SNIPPET.replace("NAME", "lonely") + second
+    small.write("snippets/lonely.py", text)
+    small.append(small.page, '```python\n--8<-- "snippets/lonely.py"\n```\n')
+    assert small.guide()[0] == 0
 
 
 def test_a_page_made_by_the_build_is_not_checked(small: Project):

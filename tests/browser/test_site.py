@@ -1,0 +1,436 @@
+"""The site as a reader uses it, in a browser: tabs, theme, numbers, search.
+
+Whatever a test does, no page may write an error to the console or ask
+another host for anything.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from functools import partial
+from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urljoin, urlsplit
+
+import pytest
+from playwright.sync_api import Error, expect, sync_playwright
+
+from _guide.new import with_page
+from _guide.project import programs
+
+ROOT = Path(__file__).parents[2]
+REPO_URL = "https://github.com/example/guide"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+# What the guide's own pages may lack at some time.
+EXTRA_PAGE = """\
+# Extra page
+
+Where $B$ is the batch size, the noise is $\\frac{\\sigma^2}{B}$.
+
+On a GPU: <data value="PROGRAM.gpu:anything">not measured yet</data>.
+
+=== "Keras"
+
+    Said of Keras.
+
+=== "PyTorch"
+
+    Said of PyTorch.
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The folder of the site that MkDocs builds from committed results."""
+    root = tmp_path_factory.mktemp("project")
+    listed = subprocess.run(
+        ["git", "ls-files", "-coz", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    for name in listed.split("\0"):
+        # A name is still listed when its file was just deleted.
+        if name and (ROOT / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, root / name)
+    program = programs(root)[0].name
+    page = root / "docs/lab/extra-page.md"
+    page.write_text(EXTRA_PAGE.replace("PROGRAM", program))
+    settings = root / "mkdocs.yml"
+    settings.write_text(with_page(settings.read_text(), "lab/extra-page.md"))
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"],
+        cwd=root,
+        env=os.environ
+        | {
+            "NOTEBOOKS": "1",
+            "NO_MKDOCS_2_WARNING": "1",
+            "REPO_URL": REPO_URL,
+            "SITE_URL": "",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    return root / "site"
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    """Where the site is served, as in `python -m http.server`."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    handler = partial(Quiet, directory=site)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def launch(chromium):
+    """The browser: the system's Chromium, or Playwright's own."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    options = ["--disable-background-networking"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        # Chromium's sandbox does not work for root, as in a container.
+        options.append("--no-sandbox")
+    try:
+        return chromium.launch(executable_path=found, args=options)
+    except Error as error:
+        pytest.fail(
+            f"no browser: {error.message.splitlines()[0]}; run: apt-get "
+            "install chromium, or: playwright install chromium",
+            pytrace=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        browser = launch(playwright.chromium)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser, address):
+    """Opens a path of the site; afterwards, nothing may have gone wrong."""
+    wrong, contexts = [], []
+
+    def open_page(path="", **options):
+        context = browser.new_context(base_url=address, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on(
+            "console",
+            lambda said: (
+                said.type in ("error", "warning")
+                and wrong.append(f"{page.url}: {said.text}")
+            ),
+        )
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on(
+            "request",
+            lambda request: (
+                request.url.startswith((address, "data:", "blob:"))
+                or wrong.append(f"{page.url} asks {request.url}")
+            ),
+        )
+        page.goto(path)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+def first_bound(page):
+    return page.locator("article data[role=button]").first
+
+
+def lab_pages(site):
+    """The paths of the studies' pages."""
+    return sorted(
+        f"lab/{path.parent.name}/"
+        for path in (site / "lab").glob("*/index.html")
+        if path.parent.name != "extra-page"
+    )
+
+
+def tab(page, label):
+    return page.locator(".tabbed-labels label", has_text=label)
+
+
+def test_a_browser_that_is_not_there_is_named_with_its_command(monkeypatch):
+    class Missing:
+        def launch(self, **_):
+            raise Error("Executable doesn't exist\nand more")
+
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(pytest.fail.Exception) as failed:
+        launch(Missing())
+    assert "apt-get install chromium" in str(failed.value)
+    assert "playwright install chromium" in str(failed.value)
+
+
+def test_no_page_has_an_error_or_asks_another_host(site, open_page):
+    pages = sorted(site.rglob("index.html"))
+    assert len(pages) > 10
+    page = open_page()
+    for path in pages:
+        page.goto(path.parent.relative_to(site).as_posix())
+        expect(page.locator("h1")).to_be_visible()
+        page.wait_for_load_state("networkidle")
+
+
+def test_a_request_to_another_host_would_be_seen(browser, address):
+    asked = []
+    page = browser.new_page(base_url=address)
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto("")
+    page.evaluate("new Image().src = 'http://127.0.0.1:9/other'")
+    page.wait_for_timeout(100)
+    page.close()
+    assert "http://127.0.0.1:9/other" in asked
+
+
+def test_tabs_stay_in_step_on_the_page_and_across_pages(site, open_page):
+    page = open_page(lab_pages(site)[0])
+    for label in ("PyTorch", "Keras"):
+        tab(page, label).first.click()
+        other = {"PyTorch": "Keras", "Keras": "PyTorch"}[label]
+        for path in (None, *lab_pages(site), "lab/extra-page/"):
+            if path:
+                page.goto(path)
+            sets = page.locator(".tabbed-set", has=tab(page, "PyTorch"))
+            assert sets.count() > 0
+            for number in range(sets.count()):
+                shown = sets.nth(number).locator(".tabbed-labels label")
+                active = shown.filter(has_text=label)
+                color = "getComputedStyle(e).color"
+                assert active.evaluate(f"e => {color}") != shown.filter(
+                    has_text=other
+                ).evaluate(f"e => {color}")
+            said = page.get_by_text(f"Said of {label}.")
+            if path == "lab/extra-page/":
+                expect(said).to_be_visible()
+                expect(page.get_by_text(f"Said of {other}.")).to_be_hidden()
+        page.goto(lab_pages(site)[0])
+
+
+def test_the_theme_can_be_switched_and_stays(open_page):
+    page = open_page(color_scheme="light")
+    body = page.locator("body")
+    expect(body).to_have_attribute("data-md-color-scheme", "default")
+    page.get_by_title("Switch to light mode").click()
+    page.get_by_title("Switch to dark mode").click()
+    expect(body).to_have_attribute("data-md-color-scheme", "slate")
+    page.goto("evidence/")
+    expect(body).to_have_attribute("data-md-color-scheme", "slate")
+    page.get_by_title("Switch to the system's mode").click()
+    expect(body).to_have_attribute("data-md-color-scheme", "default")
+
+
+def test_a_figure_follows_the_theme(site, open_page):
+    page = open_page(lab_pages(site)[0], color_scheme="light")
+    figure = page.locator("article figure img").first
+
+    def color():
+        """The mean of what is seen where the figure is."""
+        data = figure.screenshot()
+        return page.evaluate(
+            """async (bytes) => {
+                const blob = new Blob([new Uint8Array(bytes)]);
+                const image = await createImageBitmap(blob);
+                const canvas = new OffscreenCanvas(image.width, image.height);
+                const context = canvas.getContext("2d");
+                context.drawImage(image, 0, 0);
+                const { data } = context.getImageData(
+                    0, 0, image.width, image.height);
+                return data.reduce((sum, part) => sum + part, 0) / data.length;
+            }""",
+            list(data),
+        )
+
+    light = color()
+    page.get_by_title("Switch to light mode").click()
+    page.get_by_title("Switch to dark mode").click()
+    dark = color()
+    assert light > 180 > 140 > dark
+
+
+def test_a_bound_number_opens_with_the_keyboard_and_gives_focus_back(
+    site, open_page
+):
+    page = open_page(lab_pages(site)[0])
+    number = first_bound(page)
+    for key in ("Enter", "Space"):
+        number.focus()
+        page.keyboard.press(key)
+        dialog = page.get_by_role("dialog", name=number.inner_text())
+        expect(dialog).to_be_visible()
+        for term in ("Measured", "On", "With", "Date", "Measured again"):
+            expect(dialog.get_by_text(term, exact=True)).to_be_visible()
+        # The keys that search or turn pages do nothing behind it.
+        page.keyboard.press("n")
+        page.keyboard.press("Escape")
+        expect(page.locator("dialog")).to_have_count(0)
+        expect(number).to_be_focused()
+
+
+def test_an_opened_number_leads_to_program_notebook_and_evidence(
+    site, open_page
+):
+    for link in ("Program", "Notebook", "Evidence"):
+        page = open_page(lab_pages(site)[0])
+        first_bound(page).click()
+        target = page.locator("dialog").get_by_role("link", name=link)
+        href = target.evaluate("link => link.href")
+        assert page.request.get(href).ok
+        if link == "Evidence":
+            target.click()
+            expect(page.locator("tr:target")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_opened_number_fits_a_phone(site, open_page, scheme):
+    page = open_page(
+        lab_pages(site)[0],
+        viewport={"width": 360, "height": 640},
+        color_scheme=scheme,
+    )
+    first_bound(page).click()
+    dialog = page.locator("dialog")
+    expect(dialog.get_by_text("Measured", exact=True)).to_be_visible()
+    box = dialog.bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 360
+    assert box["y"] >= 0 and box["y"] + box["height"] <= 640
+    # A tap beside it closes it.
+    page.mouse.click(2, 2)
+    expect(dialog).to_have_count(0)
+
+
+def test_no_page_is_wider_than_a_phone(site, open_page):
+    page = open_page(viewport={"width": 360, "height": 640})
+    for path in sorted(site.rglob("index.html")):
+        page.goto(path.parent.relative_to(site).as_posix())
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_a_number_that_is_not_measured_yet_says_so(open_page):
+    page = open_page("lab/extra-page/")
+    first_bound(page).press("Enter")
+    dialog = page.get_by_role("dialog", name="not measured yet")
+    expect(dialog).to_contain_text("has not been run on a GPU yet")
+
+
+def test_without_scripts_a_number_is_plain_text(site, open_page):
+    page = open_page(lab_pages(site)[0], java_script_enabled=False)
+    number = page.locator("article data").first
+    expect(number).to_be_visible()
+    assert number.get_attribute("role") is None
+
+
+def test_mathematics_needs_no_script(open_page):
+    page = open_page("lab/extra-page/", java_script_enabled=False)
+    expect(page.locator("article math")).to_have_count(2)
+    expect(page.locator("article mfrac")).to_be_visible()
+
+
+def test_search_finds_a_page_and_opens_it(open_page):
+    page = open_page()
+    page.keyboard.press("/")
+    page.keyboard.type("extra page", delay=20)
+    found = page.locator(".md-search-result__link", has_text="Extra page")
+    expect(found.first).to_be_visible()
+    found.first.click()
+    page.wait_for_url("**/lab/extra-page/**")
+
+
+def test_a_notebook_page_links_downloads_and_says_that_it_was_not_run(
+    site, open_page
+):
+    for path in sorted((site / "notebooks").glob("*/index.html")):
+        name = path.parent.name
+        page = open_page(f"notebooks/{name}/")
+        expect(page.get_by_text("not run in this build")).to_be_visible()
+        for ending in ("py", "ipynb"):
+            link = page.get_by_role("link", name=f"{name}.{ending}")
+            assert page.request.get(link.evaluate("link => link.href")).ok
+        # Styles are shared by all notebooks, not repeated in each.
+        assert path.stat().st_size < 300_000
+        expect(page.locator(".jupyter-wrapper pre .kn").first).to_be_visible()
+
+
+def test_edit_and_report_links_lead_to_the_source(site, open_page):
+    page = open_page(lab_pages(site)[0])
+    topic = lab_pages(site)[0].split("/")[1]
+    edit = page.locator("a[rel=edit]")
+    assert edit.get_attribute("href") == (
+        f"{REPO_URL}/edit/main/docs/lab/{topic}.md"
+    )
+    report = page.get_by_role("link", name="Report a mistake")
+    assert report.get_attribute("href").startswith(
+        f"{REPO_URL}/issues/new?template=mistake.yml&title="
+    )
+    program = programs(ROOT)[0]
+    page.goto(f"notebooks/{program.name}/")
+    assert edit.get_attribute("href") == (
+        f"{REPO_URL}/edit/main/{program.where}"
+    )
+    page.goto("evidence/")
+    expect(edit).to_have_count(0)
+
+
+class Links(HTMLParser):
+    """The addresses that a page links to, and the names it has."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.addresses, self.names = set(), {""}
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        for key, value in attributes:
+            if key in ("href", "src") and value:
+                self.addresses.add(value)
+            elif key in ("id", "name") and value:
+                self.names.add(value)
+
+
+def test_every_link_inside_the_site_leads_somewhere(site):
+    # MkDocs knows nothing of links in notebooks and in generated HTML.
+    base = "http://site/"
+    read = {
+        path.relative_to(site).as_posix(): Links(path.read_text("utf-8"))
+        for path in site.rglob("*.html")
+        if path.name != "404.html"
+    }
+    broken = []
+    for name, links in read.items():
+        for link in links.addresses:
+            url = urlsplit(urljoin(base + name, link))
+            if url.netloc != "site" or url.scheme != "http":
+                continue
+            target = unquote(url.path).lstrip("/")
+            if not target or target.endswith("/"):
+                target += "index.html"
+            fragment = unquote(url.fragment)
+            missing = target in read and (
+                fragment not in read[target].names
+                and not re.fullmatch(r"__\w+", fragment)
+            )
+            if missing or not (site / target).is_file():
+                broken.append(f"{name}: {link}")
+    assert broken == []
