@@ -1,9 +1,7 @@
 """Joins `guide` to MkDocs: refuses a build, and mends notebook pages."""
 
-import hashlib
 import logging
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,17 +10,9 @@ from mkdocs.exceptions import Abort
 
 from _guide.build import PREPARED
 from _guide.check import find_problems
-from _guide.results import write_whole
+from _guide.notebook_page import mended
 
 log = logging.getLogger("mkdocs.hooks.guide")
-STYLE = re.compile(r"<style[^>]*>((?:(?!</style>).){1000,})</style>", re.S)
-# For MathJax and Mermaid, from other hosts.
-SCRIPTS = re.compile(
-    r'<script (src=""|type="text/x-mathjax-config"|type="module")>.*?</script>',
-    re.S,
-)
-COPIED = 'class="clipboard-copy-txt"'
-CODE = '<div class="highlight-ipynb hl-python"'
 serving = False
 
 
@@ -53,32 +43,20 @@ def on_pre_build(config):
         raise Abort(f"{len(problems)} problems; run: guide check")
 
 
+def on_page_content(html, page, config, files):
+    if page.file.src_uri.endswith(".ipynb"):
+        return mended(html, page.toc, Path(config.site_dir))
+
+
 def on_page_context(context, page, config, nav):
     path = page.file.src_uri
-    if path.endswith(".ipynb"):
+    edit = page.edit_url
+    if path.endswith(".ipynb") and edit:
         root = Path(config.config_file_path).resolve().parent
         (program,) = root.glob(f"examples/[!_]*/{Path(path).stem}.py")
         where = program.relative_to(root).as_posix()
-        page.edit_url = page.edit_url and page.edit_url.replace(
-            f"docs/{path}", where
-        )
-    elif path == "references.md":
-        page.edit_url = page.edit_url and page.edit_url[:-2] + "bib"
+        page.edit_url = edit.replace(f"docs/{path}", where)
+    elif path == "references.md" and edit:
+        page.edit_url = edit.removesuffix("md") + "bib"
     elif path.startswith(("evidence/", "notebooks/")):
         page.edit_url = None
-
-
-def on_page_content(html, page, config, files):
-    if not page.file.src_uri.endswith(".ipynb"):
-        return html
-    # Half a megabyte, and the same on every page.
-    styles = "\n".join(STYLE.findall(html))
-    digest = hashlib.sha256(styles.encode()).hexdigest()[:8]
-    name = f"assets/stylesheets/notebook.{digest}.css"
-    write_whole(Path(config.site_dir) / name, styles)
-    html = SCRIPTS.sub("", STYLE.sub("", html))
-    # What the copy button copies is on the page a second time.
-    html = html.replace(COPIED, f"{COPIED} data-search-exclude")
-    # What scrolls must be reached with the keyboard.
-    html = html.replace(CODE, f'{CODE} tabindex="0"')
-    return f'<link rel="stylesheet" href="../../{name}">\n{html}'
