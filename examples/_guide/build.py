@@ -35,14 +35,22 @@ def build(root: Path, preview: bool) -> int:
     if check(root, False) or any(differ):
         print("No site was built.")
         return 1
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
     environment = os.environ | {
         "NOTEBOOKS": "1",
         "NO_MKDOCS_2_WARNING": "1",
         PREPARED: "1",
     }
-    if subprocess.run(command, cwd=root, env=environment).returncode:
-        print("No site was built: MkDocs found what is written above.")
+    done = subprocess.run(
+        command,
+        cwd=root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode:
+        print(f"{done.stdout}No site was built: MkDocs found what is above.")
         return 1
     tell(found)
     return 0

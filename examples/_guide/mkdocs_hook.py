@@ -4,6 +4,7 @@ import logging
 import os
 import subprocess
 import sys
+from logging import ERROR, INFO, WARNING
 from pathlib import Path
 
 from mkdocs.exceptions import Abort
@@ -14,6 +15,8 @@ from _guide.notebook_page import mended
 
 log = logging.getLogger("mkdocs.hooks.guide")
 serving = False
+# What the preview was last made from, while serving.
+made_from = None
 
 
 def on_startup(command, dirty):
@@ -33,14 +36,30 @@ def on_pre_build(config):
     if os.environ.get(PREPARED):
         return
     root = Path(config.config_file_path).resolve().parent
+    failed = renew(root)
+    found = find_problems(root)
+    # A quiet build tells nothing less than errors.
+    level = WARNING if serving else ERROR
+    for problem in found:
+        log.log(INFO if problem.warning else level, str(problem))
+    wrong = [problem for problem in found if not problem.warning]
+    if not serving and (failed or wrong):
+        raise Abort(f"{len(wrong)} problems; run: guide check")
+
+
+def renew(root):
+    """Write the generated pages anew, if need be; True if that failed."""
+    global made_from
+    # A page that is saved should show at once.
+    sources = (".build/results/*", "examples/*/*", "snippets/*", "docs/*.bib")
+    times = {p: p.stat().st_mtime_ns for s in sources for p in root.glob(s)}
+    if serving and times == made_from:
+        return False
     # In a process of its own, which reads the code as it now is.
     preview = [sys.executable, "-m", "_guide", "build", "--preview"]
-    failed = subprocess.run(preview, cwd=root).returncode
-    problems = find_problems(root)
-    for problem in problems:
-        log.warning(str(problem))
-    if not serving and (failed or problems):
-        raise Abort(f"{len(problems)} problems; run: guide check")
+    failed = subprocess.run(preview, cwd=root).returncode != 0
+    made_from = None if failed else times
+    return failed
 
 
 def on_page_content(html, page, config, files):

@@ -14,7 +14,9 @@ from pathlib import Path
 
 from _guide.results import write_whole
 
-STYLE = re.compile(r"<style[^>]*>((?:(?!</style>).){1000,})</style>", re.S)
+STYLE = re.compile(r"<style[^>]*>(.*?)</style>", re.S)
+# What an output brings for itself is shorter, and stays with it.
+LONG = 1000
 # For MathJax and Mermaid.
 SCRIPTS = re.compile(
     r'<script (src=""|type="text/x-mathjax-config"|type="module")>.*?</script>',
@@ -27,11 +29,12 @@ CODE = '<div class="highlight-ipynb hl-python"'
 
 def mended(html: str, toc: Iterable, site: Path) -> str:
     """The page's content; writes its styles, once, to the site."""
-    styles = "\n".join(STYLE.findall(html))
+    styles = "\n".join(s for s in STYLE.findall(html) if len(s) >= LONG)
     digest = hashlib.sha256(styles.encode()).hexdigest()[:8]
     name = f"assets/stylesheets/notebook.{digest}.css"
     write_whole(site / name, styles)
-    html = SCRIPTS.sub("", STYLE.sub("", html))
+    html = STYLE.sub(lambda s: "" if len(s[1]) >= LONG else s[0], html)
+    html = SCRIPTS.sub("", html)
     html = html.replace(COPIED, f"{COPIED} data-search-exclude")
     # What scrolls must be reached with the keyboard.
     html = html.replace(CODE, f'{CODE} tabindex="0"')

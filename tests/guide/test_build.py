@@ -1,11 +1,18 @@
 """The build: what was measured here agrees with what the text rests on."""
 
 import json
+import os
+import socket
 import subprocess
 import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
 
 import pytest
 
+from _guide import build as build_module
 from _guide import results
 from _guide.project import Program
 
@@ -423,3 +430,76 @@ def test_tex_becomes_mathml_or_an_error(tex, expected):
     )
     assert expected in done.stdout + done.stderr
     assert ("<math" in done.stdout) == (expected == "<mfrac>")
+
+
+HOOK = Path(build_module.__file__).with_name("mkdocs_hook.py")
+
+
+@pytest.fixture
+def hooked(project):
+    """The project with the hook, and a page that the check refuses."""
+    settings = project.root / "mkdocs.yml"
+    plugins = "plugins: [search, mkdocs-jupyter]"
+    settings.write_text(
+        f"{settings.read_text()}{plugins}\nhooks: ['{HOOK.as_posix()}']\n"
+    )
+    page = project.root / "docs/lab/topic.md"
+    page.write_text(page.read_text().replace(">3<", ">5<"))
+    return project
+
+
+def mkdocs(project, *words):
+    return subprocess.Popen(
+        [sys.executable, "-m", "mkdocs", *words],
+        cwd=project.root,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_mkdocs_alone_refuses_what_the_check_refuses(hooked):
+    done = mkdocs(hooked, "build")
+    told, _ = done.communicate()
+    assert done.returncode == 1
+    assert "docs/lab/topic.md:4:" in told
+    assert not (hooked.root / "site").exists()
+
+
+def test_mkdocs_alone_writes_the_generated_pages_first(hooked):
+    page = hooked.root / "docs/lab/topic.md"
+    page.write_text(page.read_text().replace(">5<", ">3<"))
+    done = mkdocs(hooked, "build", "--strict")
+    told, _ = done.communicate()
+    assert done.returncode == 0, told
+    text = (hooked.root / "site/evidence/index.html").read_text()
+    assert "counts.cpu" in text
+
+
+def test_a_preview_shows_a_page_that_the_check_refuses_and_says_why(hooked):
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        server = f"127.0.0.1:{found.getsockname()[1]}"
+    serving = mkdocs(hooked, "serve", "--dev-addr", server)
+    # Ends it if nothing is told at all.
+    timer = threading.Timer(60, serving.kill)
+    timer.start()
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and serving.poll() is None:
+            try:
+                address = f"http://{server}/lab/topic/"
+                with urllib.request.urlopen(address, timeout=10) as answer:
+                    assert "of them" in answer.read().decode()
+                break
+            except OSError:
+                time.sleep(0.1)
+        else:
+            pytest.fail("nothing was served")
+    finally:
+        timer.cancel()
+        serving.kill()
+        told, _ = serving.communicate()
+    assert "WARNING" in told
+    assert "docs/lab/topic.md:4:" in told
