@@ -543,7 +543,7 @@ def gallery(topics: dict[str, list[Result]], pages: dict) -> str:
         page = pages.get(topic)
         text += f"\n## {topic.replace('_', ' ').capitalize()}\n\n"
         if page:
-            text += f"For [the page](../{page}).\n\n"
+            text += f"What they measured is told on [the page](../{page}).\n\n"
         for program in dict.fromkeys(result.program for result in found):
             mine = [result for result in found if result.program == program]
             header = program.header
