@@ -1,0 +1,636 @@
+# %% [markdown]
+# # Learning rate and batch size, mapped (Keras)
+#
+# Trains a small network at many learning rates and batch sizes, and asks how
+# the best rate moves, and what each rule of thumb costs.
+#
+# - Install: `pip install keras tensorflow scikit-learn mnist1d`
+# - Runs on: `cpu`
+# - Expected: `3` minutes
+
+# %%
+import os
+
+# Networks this small are slower on many threads than on one.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
+os.environ["TF_NUM_INTEROP_THREADS"] = "1"
+
+import time
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+from mnist1d.data import get_dataset_args, make_dataset
+from sklearn.datasets import load_digits
+
+from snippets.mean_interval import mean_interval
+from snippets.train_rates_keras import train_rates_keras
+
+# %% [markdown]
+# ## Settings
+#
+# `SHORT = True` gives a run of seconds, to see it work; its numbers mean
+# nothing.
+
+# %%
+SHORT = False
+
+BATCH_SIZES = [4, 16, 64, 256, 1024]
+# The rules start from the best rate of this size.
+REFERENCE_BATCH_SIZE = 16
+NUM_EPOCHS = 1 if SHORT else 10
+HIDDEN_UNITS = 32
+NUM_CLASSES = 10
+# Examples: training, validation, test.
+MNIST1D_SPLIT = [4096, 1000, 1000]
+DIGITS_SPLIT = [1024, 380, 380]
+DATA_SEED = 7
+# Learning rates: this many factors of two to either side of a middle, which
+# moves with the root of the batch size so that the best lies inside.
+RATE_STEPS = 4
+MIDDLE_RATES = {
+    "mnist1d": {"sgd": 0.0625, "momentum": 0.0125, "adam": 0.002},
+    "digits": {"sgd": 0.25, "momentum": 0.05, "adam": 0.008},
+}
+MOMENTUM = 0.9
+# A diverged run counts as this loss, that of a guess twice over.
+LARGEST_LOSS = 4.6
+NUM_SEEDS = 3 if SHORT else 10
+FIRST_SEED = 100
+# The three sizes whose curves articles show, and the first one's rate.
+CURVE_BATCH_SIZES = [64, 256, 1024]
+CURVE_EPOCHS = 2 if SHORT else 10
+WARMUP_BATCH_SIZE = 256
+WARMUP_UPDATES = 32
+# "Works" means a validation loss below this, after all epochs.
+WORKING_LOSS = 2.0
+# "No worse than tuned" is less than this, in percentage points of test
+# accuracy. Set beforehand.
+MARGIN_POINTS = 2.0
+TIMED_REPEATS = 2 if SHORT else 10
+
+# %% [markdown]
+# ## Data and network
+
+
+# %%
+def load(name):
+    """(training, validation, test), each (x, y), of a data set."""
+    if name == "digits":
+        x, y = load_digits(return_X_y=True)
+        order = np.random.default_rng(DATA_SEED).permutation(len(y))
+        x, y = x[order] / 16, y[order]
+        split = DIGITS_SPLIT
+    else:
+        arguments = get_dataset_args()
+        arguments.seed = DATA_SEED
+        arguments.num_samples = 1200 if SHORT else 6100
+        made = make_dataset(arguments)
+        x = np.concatenate([made["x"], made["x_test"]])
+        y = np.concatenate([made["y"], made["y_test"]])
+        split = [1024, 80, 80] if SHORT else MNIST1D_SPLIT
+    ends = np.cumsum(split)
+    x, y = x[: ends[-1]].astype("float32"), y[: ends[-1]].astype("int32")
+    return list(zip(np.split(x, ends[:-1]), np.split(y, ends[:-1])))
+
+
+data = {name: load(name) for name in MIDDLE_RATES}
+
+
+def build_model(seed, num_features=40):
+    keras.utils.set_random_seed(seed)
+    return keras.Sequential(
+        [
+            keras.Input((num_features,)),
+            keras.layers.Dense(HIDDEN_UNITS, activation="relu"),
+            keras.layers.Dense(HIDDEN_UNITS, activation="relu"),
+            keras.layers.Dense(NUM_CLASSES),
+        ]
+    )
+
+
+OPTIMIZERS = {
+    "sgd": {"optimizer": "sgd"},
+    "momentum": {"optimizer": "sgd", "momentum": MOMENTUM},
+    "adam": {"optimizer": "adam"},
+}
+SEEDS = [FIRST_SEED + number for number in range(NUM_SEEDS)]
+
+
+# Building a model takes longer than resetting its weights.
+built = {
+    name: [build_model(seed, parts[0][0].shape[1]) for seed in SEEDS]
+    for name, parts in data.items()
+}
+initial = {
+    name: [model.get_weights() for model in models]
+    for name, models in built.items()
+}
+
+
+def updates_in(name, batch_size, num_epochs):
+    return num_epochs * -(-len(data[name][0][1]) // batch_size)
+
+
+def train(name, optimizer, rates, phases, checkpoints, seed):
+    """History with the shape [checkpoints, rates, seeds]."""
+    training, validation, test = data[name]
+    for model, weights in zip(built[name], initial[name]):
+        model.set_weights(weights)
+    history = train_rates_keras(
+        [model for _ in rates for model in built[name]],
+        np.repeat(rates, NUM_SEEDS).tolist(),
+        *training,
+        phases,
+        checkpoints,
+        {"validation": validation, "test": test},
+        seed,
+        **OPTIMIZERS[optimizer],
+    )
+    shape = len(checkpoints), len(rates), NUM_SEEDS
+    return {
+        (part, key): rows.reshape(shape)
+        for part, found in history.items()
+        for key, rows in found.items()
+    }
+
+
+# %% [markdown]
+# ## Time an epoch
+#
+# Plain `fit`, as a reader would write it, in seconds of the processor. The
+# first epoch, which builds and traces, is not counted. Sizes take turns, so
+# that a slow moment of the machine falls on all of them.
+
+# %%
+plain, updates_per_epoch = {}, {}
+for size in BATCH_SIZES:
+    model = build_model(FIRST_SEED)
+    model.compile(
+        optimizer=keras.optimizers.SGD(0.01, momentum=MOMENTUM),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    model.fit(*data["mnist1d"][0], batch_size=size, epochs=1, verbose=0)
+    updates_per_epoch[size] = int(model.optimizer.iterations)
+    plain[size] = model
+update_seconds = {size: [] for size in CURVE_BATCH_SIZES}
+for _ in range(TIMED_REPEATS):
+    for size in CURVE_BATCH_SIZES:
+        start = time.process_time()
+        plain[size].fit(
+            *data["mnist1d"][0], batch_size=size, epochs=1, verbose=0
+        )
+        update_seconds[size].append(
+            (time.process_time() - start) / updates_per_epoch[size]
+        )
+update_seconds = {size: np.array(t) for size, t in update_seconds.items()}
+print("updates per epoch:", updates_per_epoch)
+
+# %% [markdown]
+# ## Train the map
+#
+# All rates and seeds of a batch size at once, for `NUM_EPOCHS` epochs.
+
+
+# %%
+def rates_for(name, optimizer, batch_size):
+    """Learning rates to try, a factor of two apart."""
+    shift = round(np.log2(batch_size / REFERENCE_BATCH_SIZE) / 2)
+    steps = np.arange(-RATE_STEPS, RATE_STEPS + 1) + shift
+    return MIDDLE_RATES[name][optimizer] * 2.0**steps
+
+
+maps = {}
+for name in data:
+    for optimizer in OPTIMIZERS:
+        for batch_size in BATCH_SIZES:
+            last = updates_in(name, batch_size, NUM_EPOCHS)
+            maps[name, optimizer, batch_size] = train(
+                name,
+                optimizer,
+                rates_for(name, optimizer, batch_size),
+                [(last, batch_size, 1.0)],
+                [last],
+                FIRST_SEED + batch_size,
+            )
+        print("mapped:", name, optimizer)
+
+# %% [markdown]
+# ## Train with a warm-up
+#
+# The rate rises in even steps over the first `WARMUP_UPDATES` updates.
+
+# %%
+warmed = {}
+warmup_phases = [
+    (WARMUP_UPDATES // 8, WARMUP_BATCH_SIZE, (part + 1) / 9)
+    for part in range(8)
+]
+for optimizer in OPTIMIZERS:
+    last = updates_in("mnist1d", WARMUP_BATCH_SIZE, NUM_EPOCHS)
+    last = max(last, WARMUP_UPDATES + 1)
+    warmed[optimizer] = train(
+        "mnist1d",
+        optimizer,
+        rates_for("mnist1d", optimizer, WARMUP_BATCH_SIZE),
+        [*warmup_phases, (last - WARMUP_UPDATES, WARMUP_BATCH_SIZE, 1.0)],
+        [last],
+        FIRST_SEED + WARMUP_BATCH_SIZE,
+    )
+
+# %% [markdown]
+# ## Train the three curves
+#
+# Momentum, at the best rate of the smallest of the three; then with the rate
+# raised in proportion; then with each size's own best rate. Every size makes as
+# many updates as the smallest, so that all budgets can be compared.
+
+
+# %%
+def best_rates(name, optimizer, batch_size):
+    """The rate with the lowest validation loss: of the mean, of each seed."""
+    loss = maps[name, optimizer, batch_size]["validation", "loss"][-1]
+    loss = np.nan_to_num(loss, nan=LARGEST_LOSS).clip(max=LARGEST_LOSS)
+    rates = rates_for(name, optimizer, batch_size)
+    return loss.mean(axis=1).argmin(), rates[loss.argmin(axis=0)]
+
+
+def tuned_rate(name, optimizer, batch_size):
+    best, _ = best_rates(name, optimizer, batch_size)
+    return rates_for(name, optimizer, batch_size)[best]
+
+
+RULES = {"fixed": 0.0, "root": 0.5, "linear": 1.0}
+CURVE_RULES = ["fixed", "linear", "tuned"]
+first_size = CURVE_BATCH_SIZES[0]
+curve_updates = updates_in("mnist1d", first_size, CURVE_EPOCHS)
+curves = {}
+for batch_size in CURVE_BATCH_SIZES:
+    start = tuned_rate("mnist1d", "momentum", first_size)
+    rates = [
+        start,
+        start * batch_size / first_size,
+        tuned_rate("mnist1d", "momentum", batch_size),
+    ]
+    points = np.geomspace(1, curve_updates, 60)
+    per_epoch = updates_in("mnist1d", batch_size, 1)
+    checkpoints = sorted(
+        {round(point) for point in points}
+        | {per_epoch * epoch for epoch in range(1, CURVE_EPOCHS + 1)}
+    )
+    curves[batch_size] = (
+        checkpoints,
+        train(
+            "mnist1d",
+            "momentum",
+            rates,
+            [(curve_updates, batch_size, 1.0)],
+            checkpoints,
+            FIRST_SEED + 1 + batch_size,
+        ),
+    )
+
+# %% [markdown]
+# ## Measure
+#
+# The best rate of a seed is the one with the lowest validation loss; an
+# exponent is the slope of its logarithm against that of the batch size, for
+# each seed. What a rule costs is measured on the test data.
+
+# %%
+FEW = {"because": "short run"} if SHORT else {}
+values = {}
+
+
+def put(key, samples, unit, ratio=False, timing=False):
+    """Store the mean of the replicates with its interval."""
+    mean, low, high = mean_interval(samples, ratio=ratio)
+    values[key] = {"value": mean, "ci": [low, high], "n": len(samples)}
+    values[key] |= {"unit": unit} | FEW | ({"timing": True} if timing else {})
+
+
+def low(key):
+    return (values[key].get("ci") or [-np.inf])[0]
+
+
+def high(key):
+    return (values[key].get("ci") or [0, np.inf])[1]
+
+
+def capped(loss):
+    return np.nan_to_num(loss, nan=LARGEST_LOSS).clip(max=LARGEST_LOSS)
+
+
+def slopes(name, optimizer, sizes):
+    """One exponent per seed."""
+    best = [best_rates(name, optimizer, size)[1] for size in sizes]
+    return np.polyfit(np.log2(sizes), np.log2(best), 1)[0]
+
+
+def rate_by(rule, name, optimizer, batch_size):
+    """Index of a rule's rate in the map, or None where it was not tried."""
+    if rule == "tuned":
+        return best_rates(name, optimizer, batch_size)[0]
+    wanted = (
+        tuned_rate(name, optimizer, REFERENCE_BATCH_SIZE)
+        * (batch_size / REFERENCE_BATCH_SIZE) ** RULES[rule]
+    )
+    away = np.abs(np.log2(rates_for(name, optimizer, batch_size) / wanted))
+    return away.argmin() if away.min() < 0.01 else None
+
+
+for size in BATCH_SIZES:
+    values[f"updates_per_epoch.{size}"] = {
+        "value": updates_per_epoch[size],
+        "unit": "updates",
+        "exact": True,
+    }
+PARTS = {
+    "all": BATCH_SIZES,
+    "small": BATCH_SIZES[:3],
+    "large": BATCH_SIZES[2:],
+}
+not_tried = {"value": None, "reason": "a rate outside the map"}
+inside = {}
+for name in data:
+    for optimizer in OPTIMIZERS:
+        study = f"{name}.{optimizer}"
+        for part, sizes in PARTS.items():
+            put(f"exponent.{part}.{study}", slopes(name, optimizer, sizes), "1")
+        for size in BATCH_SIZES:
+            index, best = best_rates(name, optimizer, size)
+            put(f"best_rate.{study}.{size}", best, "1", ratio=True)
+            inside[f"best_rate.{study}.{size}"] = 0 < index < 2 * RATE_STEPS
+            found = maps[name, optimizer, size]["test", "accuracy"][-1]
+            for rule in [*RULES, "tuned"]:
+                key = f"{rule}.{study}.{size}"
+                index = rate_by(rule, name, optimizer, size)
+                if index is None:
+                    values[f"accuracy.{key}"] = not_tried | {"unit": "share"}
+                    unit = {"unit": "percentage points"}
+                    values[f"lost.{key}"] = not_tried | unit
+                    continue
+                put(f"accuracy.{key}", found[index], "share")
+                if rule == "tuned" or size == REFERENCE_BATCH_SIZE:
+                    continue
+                tuned = rate_by("tuned", name, optimizer, size)
+                put(
+                    f"lost.{key}",
+                    100 * (found[tuned] - found[index]),
+                    "percentage points",
+                )
+
+for optimizer in OPTIMIZERS:
+    rates = rates_for("mnist1d", optimizer, WARMUP_BATCH_SIZE)
+    losses = {
+        "without": maps["mnist1d", optimizer, WARMUP_BATCH_SIZE],
+        "with": warmed[optimizer],
+    }
+    largest = {}
+    for way, found in losses.items():
+        loss = capped(found["validation", "loss"][-1])
+        works = loss < WORKING_LOSS
+        largest[way] = rates[
+            [np.flatnonzero(seed)[-1] if seed.any() else 0 for seed in works.T]
+        ]
+        best = loss.mean(axis=1).argmin()
+        accuracy = found["test", "accuracy"][-1]
+        put(f"warmup.accuracy.{way}.{optimizer}", accuracy[best], "share")
+        put(
+            f"warmup.largest_rate.{way}.{optimizer}",
+            largest[way],
+            "1",
+            ratio=True,
+        )
+    put(
+        f"warmup.gain.{optimizer}",
+        100
+        * (
+            losses["with"]["test", "accuracy"][-1][
+                capped(losses["with"]["validation", "loss"][-1])
+                .mean(axis=1)
+                .argmin()
+            ]
+            - losses["without"]["test", "accuracy"][-1][
+                rate_by("tuned", "mnist1d", optimizer, WARMUP_BATCH_SIZE)
+            ]
+        ),
+        "percentage points",
+    )
+    put(
+        f"warmup.raises_rate.{optimizer}",
+        largest["with"] / largest["without"],
+        "ratio",
+        ratio=True,
+    )
+
+
+def curve(rule, size):
+    """Checkpoints, and test accuracy [checkpoints, seeds]."""
+    checkpoints, found = curves[size]
+    index = CURVE_RULES.index(rule)
+    return np.array(checkpoints), found["test", "accuracy"][:, index]
+
+
+for rule in CURVE_RULES:
+    first = curve(rule, first_size)[1][-1]
+    for size in CURVE_BATCH_SIZES:
+        # As much of each budget as the first size takes for its epochs.
+        budgets = {
+            "epochs": CURVE_EPOCHS * updates_per_epoch[size],
+            "updates": curve_updates,
+            "seconds": curve_updates
+            * update_seconds[first_size].mean()
+            / update_seconds[size].mean(),
+        }
+        for budget, updates in budgets.items():
+            checkpoints, accuracy = curve(rule, size)
+            reached = accuracy[checkpoints <= updates][-1]
+            timing = budget == "seconds"
+            key = f"{budget}.{rule}.{size}"
+            put(f"curve.{key}", reached, "share", timing=timing)
+            if size != first_size:
+                put(
+                    f"curve_gap.{key}",
+                    100 * (reached - first),
+                    "percentage points",
+                    timing=timing,
+                )
+for size in CURVE_BATCH_SIZES[1:]:
+    put(
+        f"update_cost.{size}",
+        update_seconds[size] / update_seconds[first_size],
+        "ratio",
+        ratio=True,
+        timing=True,
+    )
+
+# %% [markdown]
+# ## Judge
+#
+# A judgement holds when the whole interval is on its side.
+
+# %%
+judgements = {}
+
+
+def judge(key, holds, *because):
+    judgements[key] = {"holds": bool(holds), "because": list(because)}
+
+
+judge("no_tuned_rate_is_on_the_edge", all(inside.values()), *inside)
+exponents = {
+    part: {
+        optimizer: f"exponent.{part}.mnist1d.{optimizer}"
+        for optimizer in OPTIMIZERS
+    }
+    for part in PARTS
+}
+judge(
+    "sgd_begins_in_proportion",
+    low(exponents["small"]["sgd"]) > 0.75,
+    exponents["small"]["sgd"],
+)
+judge(
+    "sgd_stops_rising",
+    high(exponents["large"]["sgd"]) < 0.5,
+    exponents["large"]["sgd"],
+)
+judge(
+    "momentum_goes_on_rising",
+    low(exponents["large"]["momentum"]) > 0.5,
+    exponents["large"]["momentum"],
+)
+for name in data:
+    key = f"exponent.all.{name}.adam"
+    judge(
+        f"adam_follows_the_root.{name}",
+        0.25 < low(key) and high(key) < 0.75,
+        key,
+    )
+    largest = BATCH_SIZES[-1]
+    key = f"lost.linear.{name}.adam.{largest}"
+    judge(f"linear_rule_breaks_adam.{name}", low(key) > 10, key)
+key = f"lost.linear.digits.momentum.{largest}"
+judge("linear_rule_breaks_momentum_on_digits", low(key) > 10, key)
+key = f"lost.linear.mnist1d.momentum.{largest}"
+judge(
+    "linear_rule_serves_momentum_on_mnist1d",
+    high(key) < MARGIN_POINTS,
+    key,
+)
+key = f"curve_gap.epochs.fixed.{largest}"
+judge("one_rate_holds_the_largest_back", high(key) < -10, key)
+key = f"curve_gap.epochs.linear.{largest}"
+judge(
+    "linear_rule_helps_the_largest",
+    low(key) > high(f"curve_gap.epochs.fixed.{largest}"),
+    key,
+    f"curve_gap.epochs.fixed.{largest}",
+)
+key = f"curve_gap.updates.tuned.{largest}"
+judge(
+    "largest_is_no_worse_after_equal_updates",
+    low(key) > -MARGIN_POINTS,
+    key,
+)
+gains = [f"warmup.gain.{optimizer}" for optimizer in OPTIMIZERS]
+judge(
+    "warmup_gains_less_than_the_margin",
+    all(high(key) < MARGIN_POINTS for key in gains),
+    *gains,
+)
+for key, judgement in judgements.items():
+    print("yes" if judgement["holds"] else "no ", key)
+
+# %% [markdown]
+# ## The best rate against the batch size
+
+# %%
+figure, axes = plt.subplots(
+    1, len(data), figsize=(9, 3.5), layout="constrained"
+)
+for axis, name in zip(axes, data):
+    for optimizer in OPTIMIZERS:
+        rates = [
+            values[f"best_rate.{name}.{optimizer}.{size}"]["value"]
+            for size in BATCH_SIZES
+        ]
+        axis.loglog(BATCH_SIZES, rates, "o-", base=2, label=optimizer)
+    axis.set(title=name, xlabel="Batch size", ylabel="Best learning rate")
+axes[0].legend()
+plt.show()
+
+# %% [markdown]
+# ## Results
+
+
+# %%
+def band(samples, x, unit):
+    """Mean and interval over the last axis, as a series."""
+    intervals = np.array([mean_interval(each) for each in samples]).T
+    return {"x": x, "unit": unit} | {
+        key: row.tolist() for key, row in zip(("y", "low", "high"), intervals)
+    }
+
+
+series = {}
+for (name, optimizer, size), found in maps.items():
+    series[f"map.{name}.{optimizer}.{size}"] = band(
+        capped(found["validation", "loss"][-1]),
+        rates_for(name, optimizer, size).tolist(),
+        "nats",
+    )
+for optimizer, found in warmed.items():
+    series[f"warmup.{optimizer}"] = band(
+        capped(found["validation", "loss"][-1]),
+        rates_for("mnist1d", optimizer, WARMUP_BATCH_SIZE).tolist(),
+        "nats",
+    )
+for name in data:
+    for optimizer in OPTIMIZERS:
+        entries = [
+            values[f"best_rate.{name}.{optimizer}.{size}"]
+            for size in BATCH_SIZES
+        ]
+        series[f"best_rate.{name}.{optimizer}"] = {
+            "x": BATCH_SIZES,
+            "y": [entry["value"] for entry in entries],
+            "low": [entry["ci"][0] for entry in entries],
+            "high": [entry["ci"][1] for entry in entries],
+            "unit": "1",
+        }
+        for rule in [*RULES, "tuned"]:
+            entries = [
+                values[f"accuracy.{rule}.{name}.{optimizer}.{size}"]
+                for size in BATCH_SIZES
+            ]
+            series[f"rule.{rule}.{name}.{optimizer}"] = {
+                "x": BATCH_SIZES,
+                "y": [entry["value"] for entry in entries],
+                "low": [entry.get("ci", [None])[0] for entry in entries],
+                "high": [entry.get("ci", [None, None])[1] for entry in entries],
+                "unit": "share",
+            }
+for size, (checkpoints, found) in curves.items():
+    updates = np.array(checkpoints)
+    axes_of = {
+        "epoch": updates / updates_per_epoch[size],
+        "update": updates,
+        "second": updates * update_seconds[size].mean(),
+    }
+    limits = {
+        "epoch": CURVE_EPOCHS,
+        "update": curve_updates,
+        "second": curve_updates * update_seconds[first_size].mean(),
+    }
+    for rule in CURVE_RULES:
+        loss = capped(found["validation", "loss"][:, CURVE_RULES.index(rule)])
+        for budget, x in axes_of.items():
+            shown = x <= limits[budget]
+            series[f"curve.{budget}.{rule}.{size}"] = band(
+                loss[shown], x[shown].tolist(), "nats"
+            )
+
+results = {"values": values, "judgements": judgements, "series": series}
