@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import venv
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -66,13 +67,17 @@ def test_a_download_needs_only_its_install_line(line, python, tmp_path):
         PIP_CONSTRAINT=constraints,
     )
     assert done.returncode == 0, done.stdout
-    for program in LINES[line]:
+
+    def short_run(program):
         folder = tmp_path / program.name
         folder.mkdir()
         path = folder / f"{program.name}.py"
         path.write_text(program.expanded(short=True), encoding="utf-8")
-        done = run(python, path.name, folder=folder)
-        assert done.returncode == 0, f"{program.where}\n{done.stdout}"
+        return program, run(python, path.name, folder=folder)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for program, done in pool.map(short_run, LINES[line]):
+            assert done.returncode == 0, f"{program.where}\n{done.stdout}"
 
 
 @pytest.mark.parametrize("module", ["snippets", "_guide", "numpy"])
