@@ -1,0 +1,92 @@
+"""Draws what the critical-batch-size programs measured."""
+
+from _guide.style import (
+    FRAMEWORK_NAMES,
+    batch_axis,
+    draw_line,
+    new_figure,
+)
+
+DATA = {"mnist1d": "MNIST-1D", "digits": "Digits"}
+OPTIMIZERS = {"sgd": "SGD", "momentum": "momentum"}
+BUDGETS = {"epoch": "Epochs", "update": "Updates", "second": "Seconds"}
+NOISE = {"exact": "exact", "two_batch": "two batches"}
+
+
+def frameworks(results):
+    """(framework, series) of the CPU results there are, Keras first."""
+    for framework in ("keras", "torch"):
+        result = results.get(f"critical_batch_size_{framework}.cpu")
+        if result:
+            yield framework, result["series"]
+
+
+def panels(results, height=5):
+    """A figure; then (axis, data set, framework, series) for each panel."""
+    found = list(frameworks(results))
+    figure, axes = new_figure(
+        rows=len(DATA), columns=len(found), height=height, sharey=True
+    )
+    axes = axes.reshape(len(DATA), len(found))
+    cells = [
+        (axes[row, column], name, framework, series)
+        for row, name in enumerate(DATA)
+        for column, (framework, series) in enumerate(found)
+    ]
+    for axis, name, framework, _ in cells:
+        axis.set_title(f"{DATA[name]}, {FRAMEWORK_NAMES[framework]}")
+    return figure, cells
+
+
+def to_target(results, budget):
+    """A budget spent until the early target, over batch size."""
+    figure, cells = panels(results)
+    for axis, name, framework, series in cells:
+        for optimizer, label in OPTIMIZERS.items():
+            line = series[f"{budget}.{name}.{optimizer}.early"]
+            draw_line(axis, line, label, framework=framework)
+        axis.set_yscale("log")
+        batch_axis(axis)
+        axis.set_xlabel("Batch size" if name == "digits" else "")
+        if framework == "keras":
+            axis.set_ylabel(f"{BUDGETS[budget]} to target")
+    return figure
+
+
+def fits(results):
+    """Updates to either target with plain SGD, and the fitted hyperbola."""
+    figure, cells = panels(results)
+    for axis, name, framework, series in cells:
+        for stage in ("early", "late"):
+            fitted = series.get(f"fit.{name}.sgd.{stage}")
+            if fitted:
+                draw_line(axis, fitted, "", color="0.5")
+            line = series[f"update.{name}.sgd.{stage}"]
+            draw_line(axis, line, stage, framework=framework)
+        axis.set_yscale("log")
+        batch_axis(axis)
+        axis.set_xlabel("Batch size" if name == "digits" else "")
+        if framework == "keras":
+            axis.set_ylabel("Updates to target")
+    return figure
+
+
+def noise_scale(results):
+    figure, cells = panels(results)
+    for axis, name, framework, series in cells:
+        for way, label in NOISE.items():
+            line = series[f"noise_scale.{way}.{name}"]
+            draw_line(axis, line, label, framework=framework)
+        axis.set_xscale("log", base=2)
+        axis.set_yscale("log")
+        axis.set_xlabel("Updates" if name == "digits" else "")
+        if framework == "keras":
+            axis.set_ylabel("Noise scale, examples")
+    return figure
+
+
+def draw(results):
+    drawn = {f"by_{budget}": to_target(results, budget) for budget in BUDGETS}
+    drawn["fits"] = fits(results)
+    drawn["noise_scale"] = noise_scale(results)
+    return drawn
