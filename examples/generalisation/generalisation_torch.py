@@ -4,7 +4,7 @@
 # Trains one network at four batch sizes under four budgets, and measures how
 # sharp the solutions are that it finds.
 #
-# - Install: `pip install torch scipy matplotlib mnist1d`
+# - Install: `pip install torch scikit-learn mnist1d`
 # - Runs on: `cpu`
 # - Expected: `2` minutes
 
