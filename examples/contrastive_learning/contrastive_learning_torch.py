@@ -587,8 +587,9 @@ put(
 # ## The bias of the gradient
 #
 # Every image keeps its two views, so only the division into batches is
-# random. The product of two independent means has no noise of its own on
-# average, so what is left is the distance of the expectation.
+# random, and each seed has divisions of its own. The product of two independent
+# means has no noise of its own on average, so what is left is the distance of
+# the expectation.
 
 # %%
 random = np.random.default_rng(DATA_SEED)
@@ -609,6 +610,13 @@ encoders = {
     "initial": initial(seeds),
     "trained": trained[REFERENCE_BATCH_SIZE, REFERENCE_BATCH_SIZE],
 }
+# What the ratio below would be for a bias in proportion to one over the size.
+put_exact(
+    "bias_ratio.law",
+    (1 / smallest - 1 / BIAS_EXAMPLES) / (1 / largest - 1 / BIAS_EXAMPLES),
+    "ratio",
+)
+in_order = np.tile(np.arange(BIAS_EXAMPLES), (NUM_SEEDS, 1))
 bias = {}
 for name, weights in encoders.items():
     views = pool[fixed[0]], pool[fixed[1]]
@@ -616,7 +624,7 @@ for name, weights in encoders.items():
     for size in CANDIDATE_SIZES:
         halves = np.zeros((2, *full.shape))
         for draw in range(BIAS_DRAWS):
-            order = random.permutation(BIAS_EXAMPLES)
+            order = random.permuted(in_order, axis=1)
             views = pool[fixed[0][order]], pool[fixed[1][order]]
             gradient = flat(grouped_gradient(weights, *views, size))
             halves[draw % 2] += gradient / (BIAS_DRAWS / 2)

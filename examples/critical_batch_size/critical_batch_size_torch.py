@@ -690,9 +690,9 @@ for name in data:
                     "unit": "updates",
                 }
     for way in ("exact", "two_batch"):
-        keys = [f"noise_scale.{way}.{name}.{at}" for at in NOISE_UPDATES[1:]]
+        keys = [f"noise_scale.{way}.{name}.{at}" for at in NOISE_UPDATES]
         series[f"noise_scale.{way}.{name}"] = as_series(
-            keys, NOISE_UPDATES[1:], "examples"
+            keys, NOISE_UPDATES, "examples"
         )
 
 results = {"values": values, "judgements": judgements, "series": series}

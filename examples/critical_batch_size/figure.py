@@ -77,7 +77,9 @@ def noise_scale(results):
         for way, label in NOISE.items():
             line = series[f"noise_scale.{way}.{name}"]
             draw_line(axis, line, label, framework=framework)
-        axis.set_xscale("log", base=2)
+        # Logarithmic but for its beginning, so that update 0 has a place.
+        axis.set_xscale("symlog", base=2, linthresh=8, linscale=0.7)
+        axis.set_xticks([0, 8, 32, 128], ["0", "8", "32", "128"])
         axis.set_yscale("log")
         axis.set_xlabel("Updates" if name == "digits" else "")
         if framework == "keras":

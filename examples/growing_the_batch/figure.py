@@ -8,7 +8,8 @@ from _guide.style import (
 )
 
 OPTIMIZERS = {"momentum": "Momentum", "adam": "Adam"}
-WAYS = ["neither", "decay", "grow", "both"]
+# Growing and decaying at once lies so close to decaying that it hides it.
+WAYS = ["neither", "decay", "grow"]
 BUDGETS = {"epoch": "Epochs", "update": "Updates", "second": "Seconds"}
 
 
