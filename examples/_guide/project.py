@@ -26,9 +26,13 @@ GENERATED = (
     "docs/references.md",
 )
 
+# The name may stand in brackets, as a formatter puts a long one.
 SNIPPET_IMPORT = re.compile(
-    r"^from snippets\.(?P<module>\w+) import (?P<name>\w+)[ \t]*$", re.M
+    r"^from snippets\.(?P<module>\w+) import"
+    r"(?: (?P<name>\w+)| \(\s*(?P<wrapped>\w+),?\s*\))[ \t]*$",
+    re.M,
 )
+ANY_SNIPPET_IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+snippets\b", re.M)
 SHORT_SWITCH = re.compile(r"^SHORT = (True|False)\b", re.M)
 SECTION_MARKER = re.compile(r"^[ \t]*# --8<-- \[.*\][ \t]*\n", re.M)
 CELL = re.compile(r"^# %%(?P<markdown> \[markdown\])?.*$", re.M)
@@ -116,13 +120,22 @@ class Program:
         found: dict[Path, None] = {}
 
         def visit(text: str, where: str) -> None:
-            for match in SNIPPET_IMPORT.finditer(text):
-                module = match["module"]
-                path = self.root / "snippets" / f"{module}.py"
-                line = text.count("\n", 0, match.start()) + 1
-                if match["name"] != module:
+            for match in ANY_SNIPPET_IMPORT.finditer(text):
+                start = match.start()
+                line = text.count("\n", 0, start) + 1
+                match = SNIPPET_IMPORT.match(text, start)
+                if not match:
                     raise GuideError(
-                        f"{where}:{line}: imports {match['name']} from "
+                        f"{where}:{line}: a form of import that is not "
+                        "replaced by the snippet's text; expected: from "
+                        "snippets.NAME import NAME, in a line of its own"
+                    )
+                module = match["module"]
+                name = match["name"] or match["wrapped"]
+                path = self.root / "snippets" / f"{module}.py"
+                if name != module:
+                    raise GuideError(
+                        f"{where}:{line}: imports {name} from "
                         f"snippets.{module}; expected: from "
                         f"snippets.{module} import {module}"
                     )

@@ -315,7 +315,11 @@ def origins(program: Program, source: str) -> list[str]:
 
     def without_ours(text: str) -> list[str]:
         text = SECTION_MARKER.sub("\0\n", text)
-        text = SHORT_SWITCH.sub("SHORT = True", SNIPPET_IMPORT.sub("", text))
+        text = SHORT_SWITCH.sub("SHORT = True", text)
+        # An import may have several lines; one of them stays, empty.
+        text = SNIPPET_IMPORT.sub(
+            lambda match: "\0\n" * match[0].count("\n"), text
+        )
         return text.splitlines()
 
     wanted = without_ours(source)

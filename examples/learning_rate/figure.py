@@ -28,7 +28,7 @@ def frameworks(results):
             yield framework, result["series"]
 
 
-def rate_map(results, name):
+def rate_map(results, name, budget):
     """Validation loss over learning rate, a line for each batch size."""
     found = list(frameworks(results))
     figure, axes = new_figure(
@@ -41,11 +41,11 @@ def rate_map(results, name):
                 f"{OPTIMIZERS[optimizer]}, {FRAMEWORK_NAMES[framework]}"
             )
             for size in BATCH_SIZES:
-                line = series[f"map.{name}.{optimizer}.{size}"]
+                line = series[f"map.{budget}s.{name}.{optimizer}.{size}"]
                 draw_line(axis, line, str(size), batch_size=size)
             axis.set_xscale("log")
-            axis.set_ylim((1.1, 2.6) if name == "mnist1d" else (0, 2.6))
-            # Room for the labels of lines that end at one height.
+            # Room above for the labels of lines that end near chance.
+            axis.set_ylim((1.1, 3.1) if name == "mnist1d" else (0, 3.4))
             axis.margins(x=0.12)
         row[0].set_ylabel("Validation loss")
     for axis in axes[-1]:
@@ -56,7 +56,7 @@ def rate_map(results, name):
     return figure
 
 
-def best_rate(results):
+def best_rate(results, budget):
     found = list(frameworks(results))
     figure, axes = new_figure(
         rows=len(DATA), columns=len(found), height=5, sharey=True
@@ -68,7 +68,7 @@ def best_rate(results):
             for optimizer in OPTIMIZERS:
                 draw_line(
                     axis,
-                    series[f"best_rate.{name}.{optimizer}"],
+                    series[f"best_rate.{budget}s.{name}.{optimizer}"],
                     OPTIMIZERS[optimizer],
                     framework=framework,
                 )
@@ -81,7 +81,7 @@ def best_rate(results):
     return figure
 
 
-def rules(results):
+def rules(results, budget):
     """Test accuracy by rule; columns are data sets, from one framework."""
     for framework, series in frameworks(results):
         figure, axes = new_figure(
@@ -91,7 +91,7 @@ def rules(results):
             for axis, name in zip(row, DATA):
                 axis.set_title(f"{OPTIMIZERS[optimizer]}, {DATA[name]}")
                 for rule in RULES:
-                    line = series[f"rule.{rule}.{name}.{optimizer}"]
+                    line = series[f"rule.{budget}s.{rule}.{name}.{optimizer}"]
                     draw_line(axis, line, rule, framework=framework)
                 batch_axis(axis)
                 axis.set_xlabel("")
@@ -125,7 +125,7 @@ def warmup(results):
     figure, axes = new_figure(columns=len(found), height=2.9, sharey=True)
     for axis, (framework, series) in zip(axes.flat, found):
         axis.set_title(f"Adam, {FRAMEWORK_NAMES[framework]}")
-        without = series["map.mnist1d.adam.1024"]
+        without = series["map.epochs.mnist1d.adam.1024"]
         draw_line(axis, without, "without", framework=framework)
         draw_line(axis, series["warmup.adam"], "with", framework=framework)
         axis.set_xscale("log")
@@ -135,9 +135,11 @@ def warmup(results):
 
 
 def draw(results):
-    drawn = {f"map_{name}": rate_map(results, name) for name in DATA}
-    drawn["best_rate"] = best_rate(results)
-    drawn["rules"] = rules(results)
-    drawn |= {f"curves_by_{b}": curves(results, b) for b in BUDGETS}
-    drawn["warmup"] = warmup(results)
+    drawn = {"warmup": warmup(results)}
+    for budget in BUDGETS:
+        for name in DATA:
+            drawn[f"map_{name}_by_{budget}"] = rate_map(results, name, budget)
+        drawn[f"best_rate_by_{budget}"] = best_rate(results, budget)
+        drawn[f"rules_by_{budget}"] = rules(results, budget)
+        drawn[f"curves_by_{budget}"] = curves(results, budget)
     return {name: figure for name, figure in drawn.items() if figure}

@@ -16,6 +16,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
 os.environ["TF_NUM_INTEROP_THREADS"] = "1"
 
+import itertools
 import time
 
 import keras
@@ -53,6 +54,8 @@ MIDDLE_RATES = {
     "mnist1d": {"sgd": 0.0625, "momentum": 0.0125, "adam": 0.002},
     "digits": {"sgd": 0.25, "momentum": 0.05, "adam": 0.008},
 }
+# With few updates the best rates are higher, by so many factors of two.
+FEW_UPDATES_STEPS = {"mnist1d": 1, "digits": 0}
 MOMENTUM = 0.9
 # A diverged run counts as this loss, that of a guess twice over.
 LARGEST_LOSS = 4.6
@@ -69,7 +72,12 @@ TOO_HIGH_STEPS = 2
 # "No worse than tuned" is less than this, in percentage points of test
 # accuracy. Set beforehand.
 MARGIN_POINTS = 2.0
+# The other budgets: so many updates for every size, and the seconds that the
+# first of the three sizes takes for them.
+EQUAL_UPDATES = 20 if SHORT else 80
 TIMED_REPEATS = 2 if SHORT else 10
+# Updates in each timing, at the least: starting to train has a cost, too.
+TIMED_UPDATES = 64
 
 # %% [markdown]
 # ## Data and network
@@ -175,15 +183,17 @@ for size in BATCH_SIZES:
     model.fit(*data["mnist1d"][0], batch_size=size, epochs=1, verbose=0)
     updates_per_epoch[size] = int(model.optimizer.iterations)
     plain[size] = model
-update_seconds = {size: [] for size in CURVE_BATCH_SIZES}
+update_seconds = {size: [] for size in BATCH_SIZES}
 for _ in range(TIMED_REPEATS):
-    for size in CURVE_BATCH_SIZES:
+    for size in BATCH_SIZES:
+        num_epochs = -(-TIMED_UPDATES // updates_per_epoch[size])
         start = time.process_time()
         plain[size].fit(
-            *data["mnist1d"][0], batch_size=size, epochs=1, verbose=0
+            *data["mnist1d"][0], batch_size=size, epochs=num_epochs, verbose=0
         )
+        seconds = time.process_time() - start
         update_seconds[size].append(
-            (time.process_time() - start) / updates_per_epoch[size]
+            seconds / num_epochs / updates_per_epoch[size]
         )
 update_seconds = {size: np.array(t) for size, t in update_seconds.items()}
 print("updates per epoch:", updates_per_epoch)
@@ -191,30 +201,57 @@ print("updates per epoch:", updates_per_epoch)
 # %% [markdown]
 # ## Train the map
 #
-# All rates and seeds of a batch size at once, for `NUM_EPOCHS` epochs.
+# All rates and seeds of a batch size at once: for `NUM_EPOCHS` epochs, and
+# again for `EQUAL_UPDATES` updates and for equal seconds.
 
 
 # %%
-def rates_for(name, optimizer, batch_size):
+def rates_for(budget, name, optimizer, batch_size):
     """Learning rates to try, a factor of two apart."""
     shift = round(np.log2(batch_size / REFERENCE_BATCH_SIZE) / 2)
+    if budget != "epochs":
+        shift += FEW_UPDATES_STEPS[name]
     steps = np.arange(-RATE_STEPS, RATE_STEPS + 1) + shift
     return MIDDLE_RATES[name][optimizer] * 2.0**steps
+
+
+BUDGETS = ["epochs", "updates", "seconds"]
+first_size = CURVE_BATCH_SIZES[0]
+
+
+def updates_for(budget, name, batch_size):
+    """Updates that a batch size makes within a budget."""
+    if budget == "epochs":
+        return updates_in(name, batch_size, NUM_EPOCHS)
+    if budget == "updates":
+        return EQUAL_UPDATES
+    cost = update_seconds[batch_size].mean() / update_seconds[first_size].mean()
+    return max(1, round(EQUAL_UPDATES / cost))
 
 
 maps = {}
 for name in data:
     for optimizer in OPTIMIZERS:
         for batch_size in BATCH_SIZES:
-            last = updates_in(name, batch_size, NUM_EPOCHS)
-            maps[name, optimizer, batch_size] = train(
-                name,
-                optimizer,
-                rates_for(name, optimizer, batch_size),
-                [(last, batch_size, 1.0)],
-                [last],
-                FIRST_SEED + batch_size,
-            )
+            for number, budgets in enumerate([BUDGETS[:1], BUDGETS[1:]]):
+                ends = {
+                    budget: updates_for(budget, name, batch_size)
+                    for budget in budgets
+                }
+                checkpoints = sorted(set(ends.values()))
+                found = train(
+                    name,
+                    optimizer,
+                    rates_for(budgets[0], name, optimizer, batch_size),
+                    [(checkpoints[-1], batch_size, 1.0)],
+                    checkpoints,
+                    FIRST_SEED + batch_size + 2 * number,
+                )
+                for budget, end in ends.items():
+                    at = checkpoints.index(end)
+                    maps[budget, name, optimizer, batch_size] = {
+                        key: rows[at] for key, rows in found.items()
+                    }
         print("mapped:", name, optimizer)
 
 # %% [markdown]
@@ -235,7 +272,7 @@ for optimizer in OPTIMIZERS:
     warmed[optimizer] = train(
         "mnist1d",
         optimizer,
-        rates_for("mnist1d", optimizer, WARMUP_BATCH_SIZE),
+        rates_for("epochs", "mnist1d", optimizer, WARMUP_BATCH_SIZE),
         [*warmup_phases, (last - WARMUP_UPDATES, WARMUP_BATCH_SIZE, 1.0)],
         [last],
         FIRST_SEED + WARMUP_BATCH_SIZE,
@@ -250,22 +287,21 @@ for optimizer in OPTIMIZERS:
 
 
 # %%
-def best_rates(name, optimizer, batch_size):
+def best_rates(budget, name, optimizer, batch_size):
     """The rate with the lowest validation loss: of the mean, of each seed."""
-    loss = maps[name, optimizer, batch_size]["validation", "loss"][-1]
+    loss = maps[budget, name, optimizer, batch_size]["validation", "loss"]
     loss = np.nan_to_num(loss, nan=LARGEST_LOSS).clip(max=LARGEST_LOSS)
-    rates = rates_for(name, optimizer, batch_size)
+    rates = rates_for(budget, name, optimizer, batch_size)
     return loss.mean(axis=1).argmin(), rates[loss.argmin(axis=0)]
 
 
 def tuned_rate(name, optimizer, batch_size):
-    best, _ = best_rates(name, optimizer, batch_size)
-    return rates_for(name, optimizer, batch_size)[best]
+    best, _ = best_rates("epochs", name, optimizer, batch_size)
+    return rates_for("epochs", name, optimizer, batch_size)[best]
 
 
 RULES = {"fixed": 0.0, "root": 0.5, "linear": 1.0}
 CURVE_RULES = ["fixed", "linear", "tuned"]
-first_size = CURVE_BATCH_SIZES[0]
 curve_updates = updates_in("mnist1d", first_size, CURVE_EPOCHS)
 curves = {}
 for batch_size in CURVE_BATCH_SIZES:
@@ -323,25 +359,26 @@ def capped(loss):
     return np.nan_to_num(loss, nan=LARGEST_LOSS).clip(max=LARGEST_LOSS)
 
 
-def slopes(name, optimizer, sizes):
+def slopes(study, sizes):
     """One exponent per seed."""
-    best = [best_rates(name, optimizer, size)[1] for size in sizes]
+    best = [best_rates(*study, size)[1] for size in sizes]
     return np.polyfit(np.log2(sizes), np.log2(best), 1)[0]
 
 
-def accuracy_by(rule, name, optimizer, batch_size):
+def accuracy_by(rule, budget, name, optimizer, batch_size):
     """Test accuracy of each seed at a rule's rate, or None outside the map.
 
     Between two rates of the map it is interpolated, in log rate.
     """
-    found = maps[name, optimizer, batch_size]["test", "accuracy"][-1]
+    study = budget, name, optimizer
+    found = maps[*study, batch_size]["test", "accuracy"]
     if rule == "tuned":
-        return found[best_rates(name, optimizer, batch_size)[0]]
+        return found[best_rates(*study, batch_size)[0]]
     # From the mean of the seeds, so that no step of the grid decides.
-    _, best = best_rates(name, optimizer, REFERENCE_BATCH_SIZE)
+    _, best = best_rates(*study, REFERENCE_BATCH_SIZE)
     factor = (batch_size / REFERENCE_BATCH_SIZE) ** RULES[rule]
     wanted = np.log2(best).mean() + np.log2(factor)
-    tried = np.log2(rates_for(name, optimizer, batch_size))
+    tried = np.log2(rates_for(*study, batch_size))
     if not tried[0] <= wanted <= tried[-1]:
         return None
     return np.array([np.interp(wanted, tried, seed) for seed in found.T])
@@ -360,37 +397,38 @@ PARTS = {
 }
 not_tried = {"value": None, "reason": "a rate outside the map"}
 inside = {}
-for name in data:
-    for optimizer in OPTIMIZERS:
-        study = f"{name}.{optimizer}"
-        for part, sizes in PARTS.items():
-            put(f"exponent.{part}.{study}", slopes(name, optimizer, sizes), "1")
-        for size in BATCH_SIZES:
-            index, best = best_rates(name, optimizer, size)
-            put(f"best_rate.{study}.{size}", best, "1", ratio=True)
-            inside[f"best_rate.{study}.{size}"] = 0 < index < 2 * RATE_STEPS
-            tuned = accuracy_by("tuned", name, optimizer, size)
-            put(f"accuracy.tuned.{study}.{size}", tuned, "share")
-            for rule in RULES:
-                key = f"{rule}.{study}.{size}"
-                found = accuracy_by(rule, name, optimizer, size)
-                if found is None:
-                    unit = {"unit": "share"}
-                    values[f"accuracy.{key}"] = not_tried | unit
-                    unit = {"unit": "percentage points"}
-                    values[f"lost.{key}"] = not_tried | unit
-                    continue
-                put(f"accuracy.{key}", found, "share")
-                put(
-                    f"lost.{key}",
-                    100 * (tuned - found),
-                    "percentage points",
-                )
+for budget, name, optimizer in itertools.product(BUDGETS, data, OPTIMIZERS):
+    study = budget, name, optimizer
+    timing = budget == "seconds"
+    # Equal epochs are what the rules are stated for; they need no prefix.
+    prefix = "" if budget == "epochs" else f"{budget}."
+    for part, sizes in PARTS.items():
+        key = f"exponent.{prefix}{part}.{name}.{optimizer}"
+        put(key, slopes(study, sizes), "1", timing=timing)
+    for size in BATCH_SIZES:
+        index, best = best_rates(*study, size)
+        key = f"best_rate.{prefix}{name}.{optimizer}.{size}"
+        put(key, best, "1", ratio=True, timing=timing)
+        inside[key] = 0 < index < 2 * RATE_STEPS
+for name, optimizer, size in itertools.product(data, OPTIMIZERS, BATCH_SIZES):
+    study = "epochs", name, optimizer, size
+    tuned = accuracy_by("tuned", *study)
+    put(f"accuracy.tuned.{name}.{optimizer}.{size}", tuned, "share")
+    for rule in RULES:
+        key = f"{rule}.{name}.{optimizer}.{size}"
+        found = accuracy_by(rule, *study)
+        if found is None:
+            values[f"accuracy.{key}"] = not_tried | {"unit": "share"}
+            unit = {"unit": "percentage points"}
+            values[f"lost.{key}"] = not_tried | unit
+            continue
+        put(f"accuracy.{key}", found, "share")
+        put(f"lost.{key}", 100 * (tuned - found), "percentage points")
 
 for optimizer in OPTIMIZERS:
-    without = maps["mnist1d", optimizer, WARMUP_BATCH_SIZE]
+    without = maps["epochs", "mnist1d", optimizer, WARMUP_BATCH_SIZE]
     found = warmed[optimizer]
-    tuned = best_rates("mnist1d", optimizer, WARMUP_BATCH_SIZE)[0]
+    tuned, _ = best_rates("epochs", "mnist1d", optimizer, WARMUP_BATCH_SIZE)
     tuned_again = capped(found["validation", "loss"][-1]).mean(axis=1).argmin()
     too_high = min(tuned + TOO_HIGH_STEPS, 2 * RATE_STEPS)
     pairs = {
@@ -403,7 +441,7 @@ for optimizer in OPTIMIZERS:
             100
             * (
                 found["test", "accuracy"][-1][index]
-                - without["test", "accuracy"][-1][before]
+                - without["test", "accuracy"][before]
             ),
             "percentage points",
         )
@@ -440,7 +478,9 @@ for rule in CURVE_RULES:
                     "percentage points",
                     timing=timing,
                 )
-for size in CURVE_BATCH_SIZES[1:]:
+for size in BATCH_SIZES:
+    if size == first_size:
+        continue
     put(
         f"update_cost.{size}",
         update_seconds[size] / update_seconds[first_size],
@@ -463,6 +503,7 @@ def judge(key, holds, *because):
 
 
 judge("no_tuned_rate_is_on_the_edge", all(inside.values()), *inside)
+print("on the edge:", [key for key, found in inside.items() if not found])
 exponents = {
     part: {
         optimizer: f"exponent.{part}.mnist1d.{optimizer}"
@@ -497,6 +538,15 @@ for name in data:
         f"linear_rule_breaks_adam.{name}",
         any(low(key) > MARGIN_POINTS for key in tried),
         *tried,
+    )
+for name, optimizer in itertools.product(data, ["momentum", "adam"]):
+    keys = [
+        f"exponent.{part}.{name}.{optimizer}" for part in ("updates.all", "all")
+    ]
+    judge(
+        f"moves_less_at_equal_updates.{name}.{optimizer}",
+        high(keys[0]) < low(keys[1]),
+        *keys,
     )
 largest = BATCH_SIZES[-1]
 key = f"lost.linear.digits.momentum.{largest}"
@@ -562,43 +612,39 @@ def band(samples, x, unit):
 
 
 series = {}
-for (name, optimizer, size), found in maps.items():
-    series[f"map.{name}.{optimizer}.{size}"] = band(
-        capped(found["validation", "loss"][-1]),
-        rates_for(name, optimizer, size).tolist(),
+for (budget, name, optimizer, size), found in maps.items():
+    series[f"map.{budget}.{name}.{optimizer}.{size}"] = band(
+        capped(found["validation", "loss"]),
+        rates_for(budget, name, optimizer, size).tolist(),
         "nats",
     )
 for optimizer, found in warmed.items():
     series[f"warmup.{optimizer}"] = band(
         capped(found["validation", "loss"][-1]),
-        rates_for("mnist1d", optimizer, WARMUP_BATCH_SIZE).tolist(),
+        rates_for("epochs", "mnist1d", optimizer, WARMUP_BATCH_SIZE).tolist(),
         "nats",
     )
-for name in data:
-    for optimizer in OPTIMIZERS:
-        entries = [
-            values[f"best_rate.{name}.{optimizer}.{size}"]
-            for size in BATCH_SIZES
+for budget, name, optimizer in itertools.product(BUDGETS, data, OPTIMIZERS):
+    study = budget, name, optimizer
+    drawn = {
+        f"rule.{budget}.{rule}": [
+            accuracy_by(rule, *study, size) for size in BATCH_SIZES
         ]
-        series[f"best_rate.{name}.{optimizer}"] = {
+        for rule in [*RULES, "tuned"]
+    }
+    drawn[f"best_rate.{budget}"] = [
+        best_rates(*study, size)[1] for size in BATCH_SIZES
+    ]
+    for key, samples in drawn.items():
+        intervals = [
+            (None, None, None) if each is None
+            else mean_interval(each, ratio=key.startswith("best_rate"))
+            for each in samples
+        ]  # fmt: skip
+        series[f"{key}.{name}.{optimizer}"] = {
             "x": BATCH_SIZES,
-            "y": [entry["value"] for entry in entries],
-            "low": [entry["ci"][0] for entry in entries],
-            "high": [entry["ci"][1] for entry in entries],
-            "unit": "1",
-        }
-        for rule in [*RULES, "tuned"]:
-            entries = [
-                values[f"accuracy.{rule}.{name}.{optimizer}.{size}"]
-                for size in BATCH_SIZES
-            ]
-            series[f"rule.{rule}.{name}.{optimizer}"] = {
-                "x": BATCH_SIZES,
-                "y": [entry["value"] for entry in entries],
-                "low": [entry.get("ci", [None])[0] for entry in entries],
-                "high": [entry.get("ci", [None, None])[1] for entry in entries],
-                "unit": "share",
-            }
+            "unit": "1" if key.startswith("best_rate") else "share",
+        } | dict(zip(("y", "low", "high"), zip(*intervals)))
 for size, (checkpoints, found) in curves.items():
     updates = np.array(checkpoints)
     axes_of = {

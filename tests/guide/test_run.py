@@ -77,6 +77,68 @@ def lay_committed(scratch, path: Path, date: str, seconds: float):
     )
 
 
+DIVIDE = (
+    "# --8<-- [start:divide]\ndef divide(x):\n    return 1 / x\n"
+    "# --8<-- [end:divide]\n"
+)
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "from snippets.divide import divide\n",
+        "from snippets.divide import (\n    divide,\n)\n",
+        "from snippets.divide import (divide)\n",
+    ],
+)
+def test_what_runs_holds_the_snippet_and_imports_nothing_of_ours(
+    scratch, imports
+):
+    (scratch.root / "snippets/divide.py").write_text(DIVIDE)
+    # It fails in the cell of the import, whose lines must be told right.
+    path = scratch.program("long", imports=f"{imports}\nfailed = 1 / 0\n")
+    program = Program(scratch.root, path)
+    assert "return 1 / x" in program.expanded()
+    assert "import divide" not in program.expanded()
+    assert "snippets" not in program.expanded()
+    changed = program.code_hash
+    (scratch.root / "snippets/divide.py").write_text(
+        DIVIDE.replace("1 / x", "2 / x")
+    )
+    assert Program(scratch.root, path).code_hash != changed
+
+    ran = scratch.guide("run", "long")
+
+    line = path.read_text().splitlines().index("failed = 1 / 0") + 1
+    assert f"examples/topic/long.py:{line}: ZeroDivision" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "from snippets.divide import divide, multiply\n",
+        "from snippets.divide import divide as over\n",
+        "from snippets import divide\n",
+        "import snippets.divide\n",
+        "if True:\n    from snippets.divide import divide\n",
+    ],
+)
+def test_an_import_that_would_not_be_replaced_is_an_error(scratch, imports):
+    (scratch.root / "snippets/divide.py").write_text(DIVIDE)
+    path = scratch.program("sly", imports=imports)
+    line = next(
+        number
+        for number, text in enumerate(path.read_text().splitlines(), 1)
+        if "snippets" in text
+    )
+    ran = scratch.guide("run", "sly")
+    assert ran.returncode == 1
+    assert (
+        f"examples/topic/sly.py:{line}: a form of import that is not replaced"
+        in ran.stderr
+    )
+
+
 def test_a_program_that_fails_is_told_and_the_others_go_on(scratch):
     (scratch.root / "snippets/divide.py").write_text(
         "# --8<-- [start:divide]\nimport json\n\n\n"
