@@ -52,7 +52,9 @@ def contrast_views_keras(first, second, temperature=0.5):
         # A compiled function is being traced.
         finite = True
     if not finite:
-        raise ValueError("the loss is not finite; look at the embeddings")
+        raise ValueError(
+            f"the loss is {loss}; it must be finite: look at the embeddings"
+        )
     return loss
 
 

@@ -44,7 +44,9 @@ def contrast_views_torch(first, second, temperature=0.5):
     agreement = partners.sum(dim=-1) / temperature
     loss = candidates.logsumexp(dim=-1).mean(dim=-1) - agreement.mean(dim=-1)
     if not loss.isfinite().all():
-        raise ValueError("the loss is not finite; look at the embeddings")
+        raise ValueError(
+            f"the loss is {loss}; it must be finite: look at the embeddings"
+        )
     return loss
 
 

@@ -22,19 +22,25 @@ def measure_sharpness_keras(model, loss, x, y, num_iterations=50, seed=0):
     seed: of the first direction.
     Returns a float; negative where the loss bends down more than up. The
     model and all random states stay as they were.
-    Raises ValueError without data or trainable weights, for fewer than one
-    iteration, for a loss that is not finite, and on a backend other than
-    TensorFlow and PyTorch.
+    Raises ValueError without data or trainable weights, for inputs and
+    labels that are not as many, for fewer than one iteration, for a loss
+    that is not finite, and on a backend other than TensorFlow and PyTorch.
     Method: power iteration on products of the Hessian with a vector, each
     from two backward passes (Pearlmutter 1994).
     """
     if num_iterations < 1:
         raise ValueError(f"num_iterations={num_iterations} must be 1 or more")
-    if len(x) == 0:
-        raise ValueError("x holds no example; give at least one")
+    if len(x) != len(y) or len(x) == 0:
+        raise ValueError(
+            f"x has {len(x)} examples and y has {len(y)} labels; give as "
+            "many of both, at least 1"
+        )
     variables = model.trainable_variables
     if not variables:
-        raise ValueError("the model has no trainable weight")
+        raise ValueError(
+            "the model has 0 trainable parameters; at least 1 is needed "
+            "(a model that is not built has none yet)"
+        )
     x, y = ops.convert_to_tensor(x), ops.convert_to_tensor(y)
 
     def value_of_loss():
@@ -90,7 +96,7 @@ def measure_sharpness_keras(model, loss, x, y, num_iterations=50, seed=0):
 
     value = float(value_of_loss())
     if not np.isfinite(value):
-        raise ValueError(f"the loss is {value}, not finite")
+        raise ValueError(f"the loss is {value}; it must be finite")
     random = np.random.default_rng(seed)
     direction = [random.normal(size=each.shape) for each in variables]
     eigenvalue = 0.0

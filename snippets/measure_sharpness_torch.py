@@ -21,18 +21,24 @@ def measure_sharpness_torch(model, loss, x, y, num_iterations=50, seed=0):
     Returns a float; negative where the loss bends down more than up. The
     model, its gradients, its modes and PyTorch's random state stay as they
     were.
-    Raises ValueError without data or trainable parameters, for fewer than
-    one iteration, and for a loss that is not finite.
+    Raises ValueError without data or trainable parameters, for inputs and
+    labels that are not as many, for fewer than one iteration, and for a
+    loss that is not finite.
     Method: power iteration on products of the Hessian with a vector, each
     from two backward passes (Pearlmutter 1994).
     """
     if num_iterations < 1:
         raise ValueError(f"num_iterations={num_iterations} must be 1 or more")
-    if len(x) == 0:
-        raise ValueError("x holds no example; give at least one")
+    if len(x) != len(y) or len(x) == 0:
+        raise ValueError(
+            f"x has {len(x)} examples and y has {len(y)} labels; give as "
+            "many of both, at least 1"
+        )
     weights = [each for each in model.parameters() if each.requires_grad]
     if not weights:
-        raise ValueError("the model has no trainable parameter")
+        raise ValueError(
+            "the model has 0 trainable parameters; at least 1 is needed"
+        )
 
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
@@ -40,7 +46,9 @@ def measure_sharpness_torch(model, loss, x, y, num_iterations=50, seed=0):
         with torch.enable_grad():
             value = loss(model(x), y).mean()
             if not torch.isfinite(value):
-                raise ValueError(f"the loss is {value.item()}, not finite")
+                raise ValueError(
+                    f"the loss is {value.item()}; it must be finite"
+                )
             slopes = torch.autograd.grad(
                 value, weights, create_graph=True, materialize_grads=True
             )

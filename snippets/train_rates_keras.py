@@ -42,8 +42,14 @@ def train_rates_keras(
             f"{len(learning_rates)} learning_rates for {replicas} models; "
             "give one each, and at least one"
         )
-    if min(learning_rates) <= 0:
-        raise ValueError(f"a rate of {min(learning_rates)} is not above 0")
+    wrong = [rate for rate in learning_rates if not 0 < rate < np.inf]
+    if wrong:
+        raise ValueError(f"a rate of {wrong[0]} is not above 0 and finite")
+    if x.shape[-2] != examples:
+        raise ValueError(
+            f"x has {x.shape[-2]} examples and y {examples} labels; give as "
+            "many of both"
+        )
     for num_updates, batch_size, factor in phases:
         if num_updates < 1 or not 1 <= batch_size <= examples or factor <= 0:
             raise ValueError(

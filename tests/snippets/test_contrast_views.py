@@ -129,7 +129,7 @@ def test_bad_input_is_refused_with_the_reason(loss, shapes, temperature, said):
 def test_a_loss_that_is_not_finite_is_refused(loss):
     first, second = two_views()
     first[2, 1] = np.nan
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match="must be finite"):
         loss(first, second)
 
 

@@ -180,10 +180,11 @@ def test_a_loss_without_curvature_has_none():
 
 
 BAD = {
-    "no data": ({"x": X[:0], "y": Y[:0]}, "no example"),
+    "no data": ({"x": X[:0], "y": Y[:0]}, "x has 0 examples"),
+    "labels missing": ({"y": Y[:-1]}, "give as many of both"),
     "no iteration": ({"num_iterations": 0}, "num_iterations=0"),
-    "nothing to train": ({"frozen": True}, "no trainable"),
-    "not finite": ({"y": Y * np.nan}, "not finite"),
+    "nothing to train": ({"frozen": True}, "0 trainable parameters"),
+    "not finite": ({"y": Y * np.nan}, "nan; it must be finite"),
 }
 
 

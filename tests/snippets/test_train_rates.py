@@ -221,6 +221,8 @@ def test_stop_ends_the_training(framework):
         ({"rates": [0.1]}, "1 learning_rates for 3"),
         ({"rates": [], "models": []}, "at least one"),
         ({"rates": [0.1, 0.0, 0.1]}, "0.0 is not above 0"),
+        ({"rates": [0.1, np.inf, 0.1]}, "inf is not above 0 and finite"),
+        ({"y": data_sets()[1][0][:-1]}, "x has 20 examples and y 19"),
         ({"phases": [(5, 0, 1.0)]}, "1 to 20"),
         ({"phases": [(5, 21, 1.0)]}, "1 to 20"),
         ({"phases": [(0, 8, 1.0)]}, "1 or more"),
