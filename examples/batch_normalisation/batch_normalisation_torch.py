@@ -57,7 +57,7 @@ GHOST_SIZES = [2, 32, 128] if SHORT else [2, 4, 8, 32, 128]
 GHOST_EPOCHS = 1 if SHORT else 12
 # Learning rates are three to the power of these.
 GHOST_RATE_POWERS = {
-    2: [-6, -5, -4, -3, -2],
+    2: [-6, -5, -4, -3, -2, -1],
     4: [-4, -3, -2, -1, 0],
     8: [-4, -3, -2, -1, 0],
     32: [-4, -3, -2, -1, 0],

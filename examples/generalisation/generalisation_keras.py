@@ -54,8 +54,8 @@ MOMENTUM = 0.9
 RATE_EXPONENTS = {
     4: [-10, -9, -8, -7, -6, -5],
     32: [-7, -6, -5, -4, -3],
-    256: [-6, -5, -4, -3, -2, -1],
-    1000: [-6, -5, -4, -3, -2, -1, 0],
+    256: [-6, -5, -4, -3, -2, -1, 0],
+    1000: [-6, -5, -4, -3, -2, -1, 0, 1],
 }
 # The one rate for all sizes: about the best of REFERENCE_BATCH_SIZE.
 ONE_RATE_EXPONENT = -6

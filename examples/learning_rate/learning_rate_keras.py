@@ -44,9 +44,8 @@ NUM_EPOCHS = 1 if SHORT else 10
 HIDDEN_UNITS = 32
 NUM_CLASSES = 10
 # Examples: training, validation, test.
-MNIST1D_SPLIT = [4096, 1000, 1000]
+MNIST1D_SPLIT = [1024, 80, 80] if SHORT else [4096, 1000, 1000]
 DIGITS_SPLIT = [1024, 380, 380]
-DATA_SEED = 7
 # Learning rates: this many factors of two to either side of a middle, which
 # moves with the root of the batch size so that the best lies inside.
 RATE_STEPS = 4
@@ -60,6 +59,7 @@ MOMENTUM = 0.9
 # A diverged run counts as this loss, that of a guess twice over.
 LARGEST_LOSS = 4.6
 NUM_SEEDS = 3 if SHORT else 10
+# Of the weights, the data and the order of the examples.
 FIRST_SEED = 100
 # The three sizes whose curves articles show, and the one rate for all.
 CURVE_BATCH_SIZES = [64, 256, 1024]
@@ -84,24 +84,41 @@ TIMED_UPDATES = 64
 
 
 # %%
-def load(name):
-    """(training, validation, test), each (x, y), of a data set."""
+SEEDS = [FIRST_SEED + number for number in range(NUM_SEEDS)]
+
+
+def draw(name, seed):
+    """Inputs and labels: the digits in some order, or a new MNIST-1D."""
     if name == "digits":
         x, y = load_digits(return_X_y=True)
-        order = np.random.default_rng(DATA_SEED).permutation(len(y))
-        x, y = x[order] / 16, y[order]
-        split = DIGITS_SPLIT
-    else:
-        arguments = get_dataset_args()
-        arguments.seed = DATA_SEED
-        arguments.num_samples = 1200 if SHORT else 6100
-        made = make_dataset(arguments)
-        x = np.concatenate([made["x"], made["x_test"]])
-        y = np.concatenate([made["y"], made["y_test"]])
-        split = [1024, 80, 80] if SHORT else MNIST1D_SPLIT
+        order = np.random.default_rng(seed).permutation(len(y))
+        return x[order] / 16, y[order]
+    arguments = get_dataset_args()
+    arguments.seed = seed
+    arguments.num_samples = 1200 if SHORT else 6100
+    made = make_dataset(arguments)
+    return [np.concatenate([made[key], made[f"{key}_test"]]) for key in "xy"]
+
+
+def load(name):
+    """(training, validation, test), each (x, y), a data set for each seed.
+
+    x has the shape [seeds, examples, features], y [seeds, examples].
+    """
+    split = DIGITS_SPLIT if name == "digits" else MNIST1D_SPLIT
     ends = np.cumsum(split)
-    x, y = x[: ends[-1]].astype("float32"), y[: ends[-1]].astype("int32")
-    return list(zip(np.split(x, ends[:-1]), np.split(y, ends[:-1])))
+    x, y = map(np.stack, zip(*(draw(name, seed) for seed in SEEDS)))
+    x = x[:, : ends[-1]].astype("float32")
+    y = y[:, : ends[-1]].astype("int32")
+    parts = (np.split(part, ends[:-1], axis=1) for part in (x, y))
+    return list(zip(*parts))
+
+
+def for_each_rate(parts, num_rates):
+    """All data sets once for each rate, in the order of the models."""
+    return [
+        [np.concatenate([part] * num_rates) for part in pair] for pair in parts
+    ]
 
 
 data = {name: load(name) for name in MIDDLE_RATES}
@@ -124,12 +141,11 @@ OPTIMIZERS = {
     "momentum": {"optimizer": "sgd", "momentum": MOMENTUM},
     "adam": {"optimizer": "adam"},
 }
-SEEDS = [FIRST_SEED + number for number in range(NUM_SEEDS)]
 
 
 # Building a model takes longer than resetting its weights.
 built = {
-    name: [build_model(seed, parts[0][0].shape[1]) for seed in SEEDS]
+    name: [build_model(seed, parts[0][0].shape[-1]) for seed in SEEDS]
     for name, parts in data.items()
 }
 initial = {
@@ -139,12 +155,13 @@ initial = {
 
 
 def updates_in(name, batch_size, num_epochs):
-    return num_epochs * -(-len(data[name][0][1]) // batch_size)
+    return num_epochs * -(-data[name][0][1].shape[-1] // batch_size)
 
 
 def train(name, optimizer, rates, phases, checkpoints, seed):
     """History with the shape [checkpoints, rates, seeds]."""
-    training, validation, test = data[name]
+    parts = for_each_rate(data[name], len(rates))
+    training, validation, test = parts
     for model, weights in zip(built[name], initial[name]):
         model.set_weights(weights)
     history = train_rates_keras(
@@ -173,6 +190,7 @@ def train(name, optimizer, rates, phases, checkpoints, seed):
 # that a slow moment of the machine falls on all of them.
 
 # %%
+plain_data = [part[0] for part in data["mnist1d"][0]]
 plain, updates_per_epoch = {}, {}
 for size in BATCH_SIZES:
     model = build_model(FIRST_SEED)
@@ -180,7 +198,7 @@ for size in BATCH_SIZES:
         optimizer=keras.optimizers.SGD(0.01, momentum=MOMENTUM),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
-    model.fit(*data["mnist1d"][0], batch_size=size, epochs=1, verbose=0)
+    model.fit(*plain_data, batch_size=size, epochs=1, verbose=0)
     updates_per_epoch[size] = int(model.optimizer.iterations)
     plain[size] = model
 update_seconds = {size: [] for size in BATCH_SIZES}
@@ -189,7 +207,7 @@ for _ in range(TIMED_REPEATS):
         num_epochs = -(-TIMED_UPDATES // updates_per_epoch[size])
         start = time.process_time()
         plain[size].fit(
-            *data["mnist1d"][0], batch_size=size, epochs=num_epochs, verbose=0
+            *plain_data, batch_size=size, epochs=num_epochs, verbose=0
         )
         seconds = time.process_time() - start
         update_seconds[size].append(

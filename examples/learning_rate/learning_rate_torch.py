@@ -43,9 +43,8 @@ NUM_EPOCHS = 1 if SHORT else 10
 HIDDEN_UNITS = 32
 NUM_CLASSES = 10
 # Examples: training, validation, test.
-MNIST1D_SPLIT = [4096, 1000, 1000]
+MNIST1D_SPLIT = [1024, 80, 80] if SHORT else [4096, 1000, 1000]
 DIGITS_SPLIT = [1024, 380, 380]
-DATA_SEED = 7
 # Learning rates: this many factors of two to either side of a middle, which
 # moves with the root of the batch size so that the best lies inside.
 RATE_STEPS = 4
@@ -59,6 +58,7 @@ MOMENTUM = 0.9
 # A diverged run counts as this loss, that of a guess twice over.
 LARGEST_LOSS = 4.6
 NUM_SEEDS = 3 if SHORT else 10
+# Of the weights, the data and the order of the examples.
 FIRST_SEED = 100
 # The three sizes whose curves articles show, and the one rate for all.
 CURVE_BATCH_SIZES = [64, 256, 1024]
@@ -83,23 +83,38 @@ TIMED_UPDATES = 64
 
 
 # %%
-def load(name):
-    """(training, validation, test), each (x, y), of a data set."""
+SEEDS = [FIRST_SEED + number for number in range(NUM_SEEDS)]
+
+
+def draw(name, seed):
+    """Inputs and labels: the digits in some order, or a new MNIST-1D."""
     if name == "digits":
         x, y = load_digits(return_X_y=True)
-        order = np.random.default_rng(DATA_SEED).permutation(len(y))
-        x, y = x[order] / 16, y[order]
-        split = DIGITS_SPLIT
-    else:
-        arguments = get_dataset_args()
-        arguments.seed = DATA_SEED
-        arguments.num_samples = 1200 if SHORT else 6100
-        made = make_dataset(arguments)
-        x = np.concatenate([made["x"], made["x_test"]])
-        y = np.concatenate([made["y"], made["y_test"]])
-        split = [1024, 80, 80] if SHORT else MNIST1D_SPLIT
-    x, y = torch.tensor(x, dtype=torch.float32), torch.tensor(y)
-    return list(zip(x[: sum(split)].split(split), y[: sum(split)].split(split)))
+        order = np.random.default_rng(seed).permutation(len(y))
+        return x[order] / 16, y[order]
+    arguments = get_dataset_args()
+    arguments.seed = seed
+    arguments.num_samples = 1200 if SHORT else 6100
+    made = make_dataset(arguments)
+    return [np.concatenate([made[key], made[f"{key}_test"]]) for key in "xy"]
+
+
+def load(name):
+    """(training, validation, test), each (x, y), a data set for each seed.
+
+    x has the shape [seeds, examples, features], y [seeds, examples].
+    """
+    split = DIGITS_SPLIT if name == "digits" else MNIST1D_SPLIT
+    ends = np.cumsum(split)
+    x, y = map(np.stack, zip(*(draw(name, seed) for seed in SEEDS)))
+    x = torch.tensor(x[:, : ends[-1]], dtype=torch.float32)
+    y = torch.tensor(y[:, : ends[-1]])
+    return list(zip(x.split(split, dim=1), y.split(split, dim=1)))
+
+
+def for_each_rate(parts, num_rates):
+    """All data sets once for each rate, in the order of the models."""
+    return [[torch.cat([part] * num_rates) for part in pair] for pair in parts]
 
 
 data = {name: load(name) for name in MIDDLE_RATES}
@@ -126,17 +141,17 @@ OPTIMIZERS = {
     "momentum": {"optimizer": "sgd", "momentum": MOMENTUM},
     "adam": {"optimizer": "adam"},
 }
-SEEDS = [FIRST_SEED + number for number in range(NUM_SEEDS)]
 
 
 def updates_in(name, batch_size, num_epochs):
-    return num_epochs * -(-len(data[name][0][1]) // batch_size)
+    return num_epochs * -(-data[name][0][1].shape[-1] // batch_size)
 
 
 def train(name, optimizer, rates, phases, checkpoints, seed):
     """History with the shape [checkpoints, rates, seeds]."""
-    training, validation, test = data[name]
-    num_features = training[0].shape[1]
+    parts = for_each_rate(data[name], len(rates))
+    training, validation, test = parts
+    num_features = training[0].shape[-1]
     history = train_rates_torch(
         [build_model(seed, num_features) for _ in rates for seed in SEEDS],
         np.repeat(rates, NUM_SEEDS).tolist(),
@@ -177,7 +192,7 @@ class PlainTraining:
     def epoch(self):
         """Number of updates made."""
         updates = 0
-        x, y = data["mnist1d"][0]
+        x, y = (part[0] for part in data["mnist1d"][0])
         for batch in torch.randperm(len(y)).split(self.batch_size):
             self.optimizer.zero_grad()
             loss = nn.functional.cross_entropy(self.model(x[batch]), y[batch])
