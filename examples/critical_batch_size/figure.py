@@ -81,6 +81,7 @@ def noise_scale(results):
         axis.set_xscale("symlog", base=2, linthresh=8, linscale=0.7)
         axis.set_xticks([0, 8, 32, 128], ["0", "8", "32", "128"])
         axis.set_yscale("log")
+        axis.set_ylim(10, 1000)
         axis.set_xlabel("Updates" if name == "digits" else "")
         if framework == "keras":
             axis.set_ylabel("Noise scale, examples")
