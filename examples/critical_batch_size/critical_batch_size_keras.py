@@ -55,7 +55,7 @@ TARGETS = {
 # and factors of two about it.
 RATE_STEPS = [-2, -1, 0, 1, 2]
 MIDDLE_RATES = {
-    "mnist1d": {"sgd": (0.015, 1.0), "momentum": (0.0015, 0.25)},
+    "mnist1d": {"sgd": (0.015, 1.0), "momentum": (0.0015, 0.4)},
     "digits": {"sgd": (0.04, 0.35), "momentum": (0.004, 0.15)},
 }
 MOMENTUM = 0.9
