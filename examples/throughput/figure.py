@@ -1,0 +1,105 @@
+"""Draws what the programs about throughput measured."""
+
+from _guide.style import (
+    FRAMEWORK_NAMES,
+    batch_axis,
+    draw_line,
+    new_figure,
+)
+
+NETWORKS = {"MLP": "mlp", "CNN": "cnn", "transformer": "transformer"}
+TARGETS = {
+    "epochs": "Epochs to the target",
+    "updates": "Updates to the target",
+    "seconds": "Seconds, 1 at 64",
+}
+DEVICES = {"cpu": "CPU", "gpu": "GPU"}
+
+
+def measured(results):
+    """{(framework, device): result}, those that there are."""
+    return {
+        (framework, device): results[f"throughput_{framework}.{device}"]
+        for device in DEVICES
+        for framework in FRAMEWORK_NAMES
+        if results.get(f"throughput_{framework}.{device}")
+    }
+
+
+def panels(results, ylabel, height=3.0):
+    """(figure, [(axis, framework, result)]), a row for each device."""
+    found = measured(results)
+    # An even number, so that a row is a device.
+    rows = -(-len(found) // 2)
+    figure, axes = new_figure(
+        rows=rows,
+        columns=min(2, len(found)),
+        height=height * rows,
+        sharey=True,
+    )
+    drawn = []
+    for axis, ((framework, device), result) in zip(axes.flat, found.items()):
+        axis.set_title(f"{FRAMEWORK_NAMES[framework]}, {DEVICES[device]}")
+        drawn.append((axis, framework, result))
+    axes.flat[0].set_ylabel(ylabel)
+    return figure, drawn
+
+
+def by_network(results, kind, ylabel, log=True):
+    figure, drawn = panels(results, ylabel)
+    for axis, framework, result in drawn:
+        if log:
+            axis.set_yscale("log")
+        for label, name in NETWORKS.items():
+            series = result["series"][f"{kind}.{name}"]
+            draw_line(axis, series, label, framework=framework)
+        batch_axis(axis)
+        if not log:
+            axis.set_ylim(0, None)
+    return figure
+
+
+def draw_update_time(results):
+    """The measured times of the perceptron, and the line through them."""
+    figure, drawn = panels(results, "Time of an update, 1 at size 1")
+    for axis, framework, result in drawn:
+        axis.set_yscale("log")
+        series = result["series"]
+        draw_line(axis, series["line.mlp"], "line")
+        draw_line(axis, series["update_time.mlp"], "", framework=framework)
+        batch_axis(axis)
+    return figure
+
+
+def draw_target(results, kind):
+    """Both frameworks in a panel, one for each device."""
+    found = measured(results)
+    devices = sorted({device for _, device in found})
+    figure, axes = new_figure(columns=len(devices), height=2.8, sharey=True)
+    for axis, device in zip(axes.flat, devices):
+        # Powers of two, for the range is too small for those of ten.
+        axis.set_yscale("log", base=2)
+        if len(devices) > 1:
+            axis.set_title(DEVICES[device])
+        for framework, name in FRAMEWORK_NAMES.items():
+            if (framework, device) in found:
+                series = found[framework, device]["series"][kind]
+                draw_line(axis, series, name, framework=framework)
+        batch_axis(axis)
+    axes.flat[0].set_ylabel(TARGETS[kind])
+    return figure
+
+
+def draw(results):
+    drawn = {
+        "examples_per_second": by_network(
+            results, "gain", "Examples per second, 1 at size 1"
+        ),
+        "update_time": draw_update_time(results),
+        "matrix_share": by_network(
+            results, "matrix_share", "Percent of the matrix rate", log=False
+        ),
+    }
+    for kind in TARGETS:
+        drawn[f"{kind}_to_target"] = draw_target(results, kind)
+    return drawn
