@@ -53,6 +53,9 @@ def by_network(results, kind, ylabel, log=True):
         for label, name in NETWORKS.items():
             series = result["series"][f"{kind}.{name}"]
             draw_line(axis, series, label, framework=framework)
+            # Only a GPU is given these.
+            if wide := result["series"].get(f"{kind}.wide_{name}"):
+                draw_line(axis, wide, f"wide {label}", framework=framework)
         batch_axis(axis)
         if not log:
             axis.set_ylim(0, None)
@@ -90,6 +93,19 @@ def draw_target(results, kind):
     return figure
 
 
+def draw_shared(results):
+    """Time and cost against devices, a panel for each framework and device."""
+    figure, drawn = panels(results, "1 on one device")
+    for axis, framework, result in drawn:
+        axis.set_yscale("log", base=2)
+        for kind in ("time", "cost"):
+            series = result["series"][f"{kind}_shared"]
+            draw_line(axis, series, kind, framework=framework)
+        batch_axis(axis)
+        axis.set_xlabel("Devices")
+    return figure
+
+
 def draw(results):
     drawn = {
         "examples_per_second": by_network(
@@ -100,6 +116,7 @@ def draw(results):
             results, "matrix_share", "Percent of the matrix rate", log=False
         ),
     }
+    drawn["devices"] = draw_shared(results)
     for kind in TARGETS:
         drawn[f"{kind}_to_target"] = draw_target(results, kind)
     return drawn

@@ -56,7 +56,7 @@ BATCH_SIZES = {
     "transformer": [1, 2, 4, 8, 16, 32, 64],
 }
 GPU_BATCH_SIZES = {
-    "mlp": [1, 16, 256, 4096, 16384, 65536, 262144],
+    "mlp": [1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144],
     "cnn": [1, 16, 64, 256, 1024, 4096, 16384],
     "transformer": [1, 16, 64, 256, 1024, 4096],
     "wide_mlp": [1, 16, 256, 1024, 4096, 16384],
@@ -80,6 +80,8 @@ WEIGHT_PASSES = 10
 # The time to a target, for the multilayer perceptron.
 TARGET_SIZES = [16, 64, 1024] if SHORT else [16, 64, 256, 1024, 4096]
 REFERENCE_BATCH_SIZE = 64
+# Devices that share each batch evenly; their exchange is taken to be free.
+DEVICES = [1, 4, 16]
 # Examples: training, validation, test.
 SPLIT = [4096, 500, 500]
 TARGET_ACCURACY = 0.2 if SHORT else 0.5
@@ -602,9 +604,10 @@ for size, accuracy in runs.items():
     put(f"epochs_to_target.{size}", epochs, "epochs")
 
 
-def put_seconds(key, size, other):
+def put_seconds(key, size, other, devices=1, price=1):
     """Store how much longer the target takes than with another size.
 
+    Several devices share the first size; price multiplies the ratio.
     Updates vary with the seed and seconds with the machine: their intervals
     are multiplied end by end, which is wider than it need be.
     """
@@ -614,8 +617,8 @@ def put_seconds(key, size, other):
         values[key] |= {"value": None, "reason": NOT_REACHED}
         return
     seconds = throughput["mlp"]["seconds"]
-    middle, low, high = median_interval(seconds[size] / seconds[other])
-    middle, low, high = np.array([middle, low, high]) * mean_interval(
+    paired = price * seconds[size // devices] / seconds[other]
+    middle, low, high = median_interval(paired) * mean_interval(
         ratios, ratio=True
     )
     values[key] |= {"value": middle, "ci": [low, high]} | FEW
@@ -645,6 +648,18 @@ put_exact("fastest_per_example", fastest, "examples", timing=True)
 put_seconds("fastest_over_quickest", fastest, quickest)
 put_seconds("smallest_over_quickest", smallest, quickest)
 put_seconds("largest_over_quickest", largest, quickest)
+
+
+def seconds_shared(size, devices):
+    return updates_to[size].mean() * medians[size // devices]
+
+
+# The least seconds that so many devices can do it in, and what they cost.
+for devices in DEVICES:
+    best = min(TARGET_SIZES, key=lambda size: seconds_shared(size, devices))
+    put_exact(f"best_shared.{devices}", best, "examples", timing=True)
+    put_seconds(f"time_shared.{devices}", best, quickest, devices)
+    put_seconds(f"cost_shared.{devices}", best, quickest, devices, devices)
 
 for key, entry in values.items():
     if entry["value"] is not None:
@@ -688,6 +703,10 @@ judge_more("third_size_is_far_longer", "third_size", FAR_FACTOR)
 judge_more("fastest_per_example_loses", "fastest_over_quickest", 1)
 judge_more("largest_loses", "largest_over_quickest", MARGIN_FACTOR)
 judge_more("smallest_loses", "smallest_over_quickest", MARGIN_FACTOR)
+most = DEVICES[-1]
+key = f"time_shared.{most}"
+judge("sharing_is_faster", high(key) < 1 / MARGIN_FACTOR, key)
+judge_more("sharing_costs_more", f"cost_shared.{most}", MARGIN_FACTOR)
 judge("rates_lie_inside_their_grids", all(inside.values()), *inside)
 for key, judgement in judgements.items():
     print("yes" if judgement["holds"] else "no ", key)
@@ -734,5 +753,8 @@ keys = [
     for size in TARGET_SIZES
 ]
 put_series("seconds", TARGET_SIZES, keys)
+for kind in ("time", "cost"):
+    keys = [f"{kind}_shared.{devices}" for devices in DEVICES]
+    put_series(f"{kind}_shared", DEVICES, keys)
 
 results = {"values": values, "judgements": judgements, "series": series}
