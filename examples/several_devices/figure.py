@@ -31,7 +31,9 @@ def one_panel(results, name, xlabel, ylabel):
             framework=framework,
         )
     batch_axis(axes[0])
-    axes[0].set(xlabel=xlabel, ylabel=ylabel, yscale="log")
+    # Powers of two, for the range is too small for those of ten.
+    axes[0].set_yscale("log", base=2)
+    axes[0].set(xlabel=xlabel, ylabel=ylabel)
     return figure
 
 
@@ -44,9 +46,9 @@ def accuracy(results, budget):
         draw_line(axis, one, "one", framework=framework)
         draw_line(axis, two, "two", framework=framework)
         axis.set_xscale("log", base=2)
-        axis.xaxis.set_major_locator(FixedLocator(one["x"][::3]))
+        axis.xaxis.set_major_locator(FixedLocator(one["x"][1::4]))
         axis.xaxis.set_minor_locator(NullLocator())
-        axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.2g}"))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.1g}"))
         axis.set(xlabel="Learning rate", ylim=(0, None))
     axes.flat[0].set_ylabel("Test accuracy in percent")
     return figure

@@ -45,20 +45,47 @@ def panels(results, ylabel, height=3.0):
     return figure, drawn
 
 
-def by_network(results, kind, ylabel, log=True):
-    figure, drawn = panels(results, ylabel)
+def draw_gain(results):
+    figure, drawn = panels(results, "Examples per second, 1 at size 1")
     for axis, framework, result in drawn:
-        if log:
-            axis.set_yscale("log")
+        axis.set_yscale("log")
         for label, name in NETWORKS.items():
-            series = result["series"][f"{kind}.{name}"]
+            series = result["series"][f"gain.{name}"]
             draw_line(axis, series, label, framework=framework)
             # Only a GPU is given these.
-            if wide := result["series"].get(f"{kind}.wide_{name}"):
+            if wide := result["series"].get(f"gain.wide_{name}"):
                 draw_line(axis, wide, f"wide {label}", framework=framework)
         batch_axis(axis)
-        if not log:
-            axis.set_ylim(0, None)
+    return figure
+
+
+def draw_matrix_share(results):
+    """Perceptron and transformer in panels of their own: their lines cross."""
+    found = measured(results)
+    cells = [
+        (device, name)
+        for device in DEVICES
+        for name in ("mlp", "transformer", "wide_mlp", "wide_transformer")
+        if any(
+            other == device and f"matrix_share.{name}" in result["series"]
+            for (_, other), result in found.items()
+        )
+    ]
+    rows = len(cells) // 2
+    figure, axes = new_figure(
+        rows=rows, columns=2, height=3.0 * rows, sharey=True
+    )
+    for axis, (device, name) in zip(axes.flat, cells):
+        title = name.replace("_", " ").replace("mlp", "MLP")
+        axis.set_title(f"{title}, {DEVICES[device]}")
+        for framework, label in FRAMEWORK_NAMES.items():
+            if (framework, device) in found:
+                series = found[framework, device]["series"]
+                shares = series[f"matrix_share.{name}"]
+                draw_line(axis, shares, label, framework=framework)
+        batch_axis(axis)
+        axis.set_ylim(0, None)
+    axes.flat[0].set_ylabel("Percent of the matrix rate")
     return figure
 
 
@@ -108,13 +135,9 @@ def draw_shared(results):
 
 def draw(results):
     drawn = {
-        "examples_per_second": by_network(
-            results, "gain", "Examples per second, 1 at size 1"
-        ),
+        "examples_per_second": draw_gain(results),
         "update_time": draw_update_time(results),
-        "matrix_share": by_network(
-            results, "matrix_share", "Percent of the matrix rate", log=False
-        ),
+        "matrix_share": draw_matrix_share(results),
     }
     drawn["devices"] = draw_shared(results)
     for kind in TARGETS:
