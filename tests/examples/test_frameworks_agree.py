@@ -87,14 +87,17 @@ def test_initial_weights_come_from_the_same_distribution(pair):
     built = [
         functions_of(program, "build_model")["build_model"] for program in pair
     ]
-    for layer in range(len(built[0](0).get_weights())):
+    # Built once for all layers: a deep network takes long to build.
+    keras_models = [built[0](s).get_weights() for s in range(20)]
+    torch_models = [list(built[1](s).parameters()) for s in range(20)]
+    for layer in range(len(keras_models[0])):
         keras_draws = np.concatenate(
-            [built[0](s).get_weights()[layer].ravel() for s in range(20)]
+            [weights[layer].ravel() for weights in keras_models]
         )
         torch_draws = np.concatenate(
             [
-                list(built[1](s).parameters())[layer].detach().numpy().ravel()
-                for s in range(20)
+                weights[layer].detach().numpy().ravel()
+                for weights in torch_models
             ]
         )
         # Uniform draws: the same ends and the same spread.
