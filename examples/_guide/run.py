@@ -8,6 +8,7 @@ that runs here outlives this process, however that ends.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import os
 import shutil
@@ -355,9 +356,28 @@ def environment(device: str, folder: Path) -> dict[str, str]:
     }
     if device == "cpu":
         found["CUDA_VISIBLE_DEVICES"] = "-1"
-    tensorflow = importlib.util.find_spec("tensorflow")
-    found.setdefault("KERAS_BACKEND", "tensorflow" if tensorflow else "torch")
+    if "KERAS_BACKEND" not in found:
+        found["KERAS_BACKEND"] = keras_backend(device)
     return found
+
+
+@functools.cache
+def keras_backend(device: str) -> str:
+    """TensorFlow if it is installed and, for a GPU, finds it; else PyTorch."""
+    installed = importlib.util.find_spec
+    if not installed("tensorflow"):
+        return "torch"
+    if device == "gpu" and installed("torch"):
+        # In a process of its own, for it takes memory on the GPU.
+        look = (
+            "import tensorflow as tf; tf.config.list_physical_devices('GPU')[0]"
+        )
+        seen = subprocess.run(
+            [sys.executable, "-c", look], capture_output=True, check=False
+        )
+        if seen.returncode:
+            return "torch"
+    return "tensorflow"
 
 
 def gpu_name() -> str | None:

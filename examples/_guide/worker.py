@@ -76,6 +76,13 @@ def _collect(path, settings):
     keras = sys.modules.get("keras")
     torch = "torch" if "torch" in sys.modules else None
     found["backend"] = keras.backend.backend() if keras else torch
+    # None where no framework was imported that could say.
+    found["sees_gpu"] = None
+    if found["backend"] == "torch":
+        found["sees_gpu"] = sys.modules["torch"].cuda.is_available()
+    elif found["backend"] == "tensorflow":
+        devices = sys.modules["tensorflow"].config.list_physical_devices
+        found["sees_gpu"] = bool(devices("GPU"))
     try:
         found["results"] = json.loads(text(globals()["results"]))
     except KeyError:
@@ -211,6 +218,13 @@ def measure(program: Program, device: str, kernel: Kernel, short: bool) -> str:
     notebook = jupytext.reads(program.expanded(short), fmt="py:percent")
     found, seconds = execute(program, notebook, kernel)
     check(program, found)
+    if device == "gpu" and found["sees_gpu"] is False:
+        raise problem(
+            program,
+            program.where,
+            f"ran on the processor, for {found['backend']} finds no GPU; "
+            "install a build of it that does, or for Keras set KERAS_BACKEND",
+        )
     count = len(found["results"]["values"])
     if short:
         return f"short run of {program.name}: {count} values, not stored"

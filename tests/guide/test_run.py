@@ -15,7 +15,7 @@ import pytest
 
 from _guide import results
 from _guide.project import Program
-from _guide.run import Progress
+from _guide.run import Progress, keras_backend
 
 # Says which processes are there, and then waits to be ended.
 ENDLESS = """
@@ -384,6 +384,23 @@ def test_a_program_for_a_gpu_waits_for_one(scratch):
     assert scratch.guide("run", "--device", "gpu").returncode == 0
     found = scratch.load(scratch.root / ".build/results/big.gpu.json")
     assert found["provenance"]["device"] == "Fast One"
+
+
+def test_what_ran_on_the_processor_is_no_result_of_a_gpu(scratch):
+    scratch.program("big", "import torch", device="gpu")
+    scratch.nvidia_smi("echo 'GPU 0: Fast One (UUID: 1)'")
+    ran = scratch.guide("run", "--device", "gpu")
+    assert ran.returncode == 1
+    assert "ran on the processor, for torch finds no GPU" in ran.stderr
+    assert not (scratch.root / ".build/results/big.gpu.json").exists()
+
+
+def test_keras_gets_the_backend_that_can_run(monkeypatch):
+    keras_backend.cache_clear()
+    assert keras_backend("cpu") == "tensorflow"
+    # Here no TensorFlow sees a GPU, as on a machine where only PyTorch does.
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert keras_backend("gpu") == "torch"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
