@@ -155,7 +155,8 @@ def plan(program: Program, gpu: bool, limit: float | None) -> Task | None:
     return Task(
         program=program,
         device=device,
-        alone=header["alone"],
+        # A GPU is shared badly, and times on it would be those of two.
+        alone=header["alone"] or device == "gpu",
         expected=expected,
         limit=limit if limit is not None else 5 * expected + 120,
         changed=code not in (here.get("code"), committed.get("code")),

@@ -7,7 +7,6 @@
 # - Install: `pip install keras tensorflow scikit-learn mnist1d`
 # - Runs on: `cpu`, `gpu`
 # - Expected: `1` minute
-# - Timing: `alone`
 
 # %%
 import os

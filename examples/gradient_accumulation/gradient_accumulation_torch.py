@@ -7,7 +7,6 @@
 # - Install: `pip install torch scikit-learn mnist1d`
 # - Runs on: `cpu`, `gpu`
 # - Expected: `1` minute
-# - Timing: `alone`
 
 # %%
 import os

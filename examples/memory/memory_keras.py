@@ -6,7 +6,7 @@
 #
 # - Install: `pip install keras tensorflow scikit-learn mnist1d`
 # - Runs on: `cpu`, `gpu`
-# - Expected: `1` minute
+# - Expected: `2` minutes
 
 # %%
 import os

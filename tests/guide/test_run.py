@@ -386,6 +386,26 @@ def test_a_program_for_a_gpu_waits_for_one(scratch):
     assert found["provenance"]["device"] == "Fast One"
 
 
+def test_programs_on_a_gpu_run_one_after_the_other(scratch):
+    log = scratch.root / "log"
+    log.mkdir()
+    work = (
+        "from pathlib import Path\nlog = Path({log!r})\nbegun = time.time()\n"
+        "time.sleep(1)\n"
+        "(log / '{name}').write_text(f'{{begun}} {{time.time()}}')"
+    )
+    for name in ("a", "b"):
+        each = work.format(log=str(log), name=name)
+        scratch.program(name, each, device="gpu")
+    scratch.nvidia_smi("echo 'GPU 0: Fast One (UUID: 1)'")
+    ran = scratch.guide("run", "--device", "gpu", "--jobs", "2")
+    assert ran.returncode == 0, ran.stderr
+    first, second = sorted(
+        tuple(map(float, path.read_text().split())) for path in log.iterdir()
+    )
+    assert first[1] < second[0]
+
+
 def test_what_ran_on_the_processor_is_no_result_of_a_gpu(scratch):
     scratch.program("big", "import torch", device="gpu")
     scratch.nvidia_smi("echo 'GPU 0: Fast One (UUID: 1)'")
