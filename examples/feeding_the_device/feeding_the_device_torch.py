@@ -571,7 +571,7 @@ judge_near("the_sum_rule_holds", f"sum_rule.{largest}", "wide.sum_rule")
 judge_near("the_maximum_rule_holds", f"maximum_rule.{largest}")
 key = f"gain.ahead.{smallest}"
 judge("ahead_slows_one_example", high(key) < 1 / LIMIT_RATIO, key)
-judge_more("whole_helps", 1, f"load_gain.whole.{MIDDLE_SIZE}")
+judge_more("whole_helps", 1, f"gain.whole.{MIDDLE_SIZE}")
 judge_more("cached_helps", 1, f"gain.cached.{largest}")
 judge_more("first_batch_waits_for_workers", MARGIN_FACTOR, "first_batch.ahead")
 key = "unpacked_again.cached_ahead"

@@ -225,7 +225,7 @@ print("weights:", num_weights)
 # %% [markdown]
 # ## The machine's limit
 #
-# A large product of matrices and a large copy, before, between and after the
+# A large product of matrices and a large copy, before and between the
 # networks, so that a slow moment falls on all of them.
 
 
