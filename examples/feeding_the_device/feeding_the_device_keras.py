@@ -196,8 +196,9 @@ def make_batches(
     if way in ("ahead", "workers"):
         data = data.prefetch(PREFETCH)
     options = tf.data.Options()
-    # Else TensorFlow may fetch ahead where it was not told to.
-    options.experimental_optimization.inject_prefetch = False
+    # Else TensorFlow fetches ahead where it was not told to: it joins map and
+    # batch, and then loads the next batch while this one is used.
+    options.experimental_optimization.apply_default_optimizations = False
     # Threads of its own, so that it does not wait for those of the network.
     options.threading.private_threadpool_size = NUM_WORKERS[machine]
     return data.with_options(options)
