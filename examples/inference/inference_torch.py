@@ -4,7 +4,7 @@
 # Measures latency and throughput against batch size, what padding wastes,
 # and a server that joins requests into batches, under load.
 #
-# - Install: `pip install torch scikit-learn`
+# - Install: `pip install torch scikit-learn mnist1d`
 # - Runs on: `cpu`, `gpu`
 # - Expected: `1` minute
 # - Timing: `alone`
