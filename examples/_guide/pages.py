@@ -16,6 +16,7 @@ from pathlib import Path
 
 from _guide.draw import fresh_result
 from _guide.project import (
+    DEVICE_NAMES,
     DEVICES,
     FRAMEWORK_NAMES,
     GuideError,
@@ -27,7 +28,6 @@ from _guide.project import (
 from _guide.results import describe, load, number_text, write_whole
 
 MADE_BY = "guide build"
-DEVICE_NAMES = {"cpu": "CPU", "gpu": "GPU"}
 IMAGE = re.compile(r"!\[([^\]]*)\]\([^)\s]*figures/([\w/.-]+\.svg)\)")
 TEX = re.compile(r"(?<![\\$])\$(?!\s)([^$\n]+?)(?<!\s)\$(?![$\d])")
 ROW = "<tr{}>{}</tr>"

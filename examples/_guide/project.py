@@ -16,6 +16,7 @@ from pathlib import Path
 FRAMEWORKS = ("keras", "torch")
 FRAMEWORK_NAMES = {"keras": "Keras", "torch": "PyTorch"}
 DEVICES = ("cpu", "gpu")
+DEVICE_NAMES = {"cpu": "CPU", "gpu": "GPU"}
 
 # What `guide build` writes under docs/; git ignores the same paths.
 GENERATED = (

@@ -24,6 +24,7 @@ from matplotlib.ticker import (
 from _guide import project
 
 FRAMEWORK_NAMES = project.FRAMEWORK_NAMES
+DEVICE_NAMES = project.DEVICE_NAMES
 
 # About the width of a phone in CSS pixels, so that text keeps its size there.
 WIDTH = 4.8
@@ -109,6 +110,41 @@ def new_figure(rows=1, columns=1, height=2.6, sharey=False):
         axis.xaxis.set_major_locator(MaxNLocator(6 // columns))
         axis.yaxis.set_major_locator(MaxNLocator(5))
     return figure, axes.ravel() if 1 in (rows, columns) else axes
+
+
+def measured(results):
+    """{(framework, device): result} of a topic, those that there are.
+
+    The processor comes before the GPU, and Keras before PyTorch.
+    """
+    return {
+        (framework, device): result
+        for device in DEVICE_NAMES
+        for framework in FRAMEWORK_NAMES
+        for name, result in results.items()
+        if result and name.endswith(f"_{framework}.{device}")
+    }
+
+
+def result_panels(results, ylabel, height=3.0):
+    """(figure, [(axis, framework, device, result)]), a panel for each result.
+
+    A row is a device; height is that of a row, in inches.
+    """
+    found = measured(results)
+    rows = -(-len(found) // 2)
+    figure, axes = new_figure(
+        rows=rows,
+        columns=min(2, len(found)),
+        height=height * rows,
+        sharey=True,
+    )
+    axes.flat[0].set_ylabel(ylabel)
+    drawn = []
+    for axis, ((framework, device), result) in zip(axes.flat, found.items()):
+        axis.set_title(f"{FRAMEWORK_NAMES[framework]}, {DEVICE_NAMES[device]}")
+        drawn.append((axis, framework, device, result))
+    return figure, drawn
 
 
 def batch_axis(axis):

@@ -1,13 +1,11 @@
 """Draws what the programs about feeding the device measured."""
 
 from _guide.style import (
-    FRAMEWORK_NAMES,
     batch_axis,
     draw_line,
-    new_figure,
+    result_panels,
 )
 
-DEVICES = {"cpu": "CPU", "gpu": "GPU"}
 RATES = {
     "in memory": "rate.ready",
     "cached": "rate.cached",
@@ -21,19 +19,9 @@ RULES = {"plain": "sum_rule", "ahead": "maximum_rule"}
 
 
 def panels(results, ylabel, lines, bottom=None):
-    """A figure with a panel for each result, a row for each device."""
-    found = {
-        (framework, device): results[f"feeding_the_device_{framework}.{device}"]
-        for device in DEVICES
-        for framework in FRAMEWORK_NAMES
-        if results.get(f"feeding_the_device_{framework}.{device}")
-    }
-    rows = -(-len(found) // 2)
-    figure, axes = new_figure(
-        rows=rows, columns=min(2, len(found)), height=3.0 * rows, sharey=True
-    )
-    for axis, ((framework, device), result) in zip(axes.flat, found.items()):
-        axis.set_title(f"{FRAMEWORK_NAMES[framework]}, {DEVICES[device]}")
+    """A figure with a panel for each result."""
+    figure, drawn = result_panels(results, ylabel)
+    for axis, framework, _, result in drawn:
         axis.set_yscale("log", base=10 if bottom is None else 2)
         for label, name in lines.items():
             series = result["series"][name]
@@ -42,8 +30,7 @@ def panels(results, ylabel, lines, bottom=None):
                 draw_line(axis, series, label, framework=framework)
         batch_axis(axis)
     if bottom:
-        axes.flat[0].set_ylim(bottom, None)
-    axes.flat[0].set_ylabel(ylabel)
+        drawn[0][0].set_ylim(bottom, None)
     return figure
 
 

@@ -1,45 +1,21 @@
 """Draws what the programs about inference measured."""
 
 from _guide.style import (
-    FRAMEWORK_NAMES,
     INK,
     batch_axis,
     draw_line,
     new_figure,
+    result_panels,
 )
 
-DEVICES = {"cpu": "CPU", "gpu": "GPU"}
 POLICIES = {"one at a time": "alone", "no wait": "greedy", "waits": "waiting"}
-
-
-def panels(results, ylabel, height=2.8):
-    """(figure, [(axis, framework, result)]), a row for each device."""
-    found = [
-        (framework, device, results[f"inference_{framework}.{device}"])
-        for device in DEVICES
-        for framework in FRAMEWORK_NAMES
-        if results.get(f"inference_{framework}.{device}")
-    ]
-    rows = -(-len(found) // 2)
-    figure, axes = new_figure(
-        rows=rows,
-        columns=min(2, len(found)),
-        height=height * rows,
-        sharey=True,
-    )
-    drawn = []
-    for axis, (framework, device, result) in zip(axes.flat, found):
-        axis.set_title(f"{FRAMEWORK_NAMES[framework]}, {DEVICES[device]}")
-        axis.set_yscale("log")
-        drawn.append((axis, framework, result))
-    axes.flat[0].set_ylabel(ylabel)
-    return figure, drawn
 
 
 def draw_calls(results):
     """Examples per second rise with the batch, and so does the latency."""
-    figure, drawn = panels(results, "Relative to batch size 1")
-    for axis, framework, result in drawn:
+    figure, drawn = result_panels(results, "Relative to batch size 1", 2.8)
+    for axis, framework, _, result in drawn:
+        axis.set_yscale("log")
         series = result["series"]
         draw_line(axis, series["gain"], "rate", framework=framework)
         draw_line(axis, series["call_time.p50"], "latency", framework=framework)
@@ -60,8 +36,9 @@ def draw_padding(results):
 
 
 def draw_loads(results, name, ylabel):
-    figure, drawn = panels(results, ylabel)
-    for axis, framework, result in drawn:
+    figure, drawn = result_panels(results, ylabel, 2.8)
+    for axis, framework, _, result in drawn:
+        axis.set_yscale("log")
         for label, policy in POLICIES.items():
             series = result["series"][f"{name}.{policy}"]
             draw_line(axis, series, label, framework=framework)

@@ -6,7 +6,9 @@ from _guide.style import (
     FRAMEWORK_NAMES,
     batch_axis,
     draw_line,
+    measured,
     new_figure,
+    result_panels,
 )
 
 # Two for each device; a GPU is about wide networks and tensor cores.
@@ -15,17 +17,6 @@ NETWORKS = {
     "gpu": {"wide_mlp": "float32", "wide_mlp_bfloat16": "bfloat16"},
 }
 KINDS = {"±1": "gain", "±8": "gain_over_multiples"}
-DEVICES = {"cpu": "CPU", "gpu": "GPU"}
-
-
-def measured(results):
-    """{(framework, device): result}, those that there are."""
-    return {
-        (framework, device): results[f"powers_of_two_{framework}.{device}"]
-        for device in DEVICES
-        for framework in FRAMEWORK_NAMES
-        if results.get(f"powers_of_two_{framework}.{device}")
-    }
 
 
 def powers_axis(axis, result):
@@ -37,19 +28,13 @@ def powers_axis(axis, result):
 
 def draw_time_per_example(results):
     """All sizes in a row: a power of two that is faster would be a dip."""
-    found = measured(results)
-    rows = -(-len(found) // 2)
-    figure, axes = new_figure(
-        rows=rows, columns=min(2, len(found)), height=3.0 * rows, sharey=True
-    )
-    for axis, ((framework, device), result) in zip(axes.flat, found.items()):
-        axis.set_title(f"{FRAMEWORK_NAMES[framework]}, {DEVICES[device]}")
+    figure, drawn = result_panels(results, "Time per example, 1 at 512")
+    for axis, framework, device, result in drawn:
         axis.set_yscale("log", base=2)
         for name, label in NETWORKS[device].items():
             series = result["series"][f"time_per_example.{name}"]
             draw_line(axis, series, label, framework=framework)
         powers_axis(axis, result)
-    axes.flat[0].set_ylabel("Time per example, 1 at 512")
     return figure
 
 

@@ -1,10 +1,13 @@
 """Draws what the programs about throughput measured."""
 
 from _guide.style import (
+    DEVICE_NAMES,
     FRAMEWORK_NAMES,
     batch_axis,
     draw_line,
+    measured,
     new_figure,
+    result_panels,
 )
 
 NETWORKS = {"MLP": "mlp", "CNN": "cnn", "transformer": "transformer"}
@@ -13,41 +16,11 @@ TARGETS = {
     "updates": "Updates to the target",
     "seconds": "Seconds, 1 at 64",
 }
-DEVICES = {"cpu": "CPU", "gpu": "GPU"}
-
-
-def measured(results):
-    """{(framework, device): result}, those that there are."""
-    return {
-        (framework, device): results[f"throughput_{framework}.{device}"]
-        for device in DEVICES
-        for framework in FRAMEWORK_NAMES
-        if results.get(f"throughput_{framework}.{device}")
-    }
-
-
-def panels(results, ylabel, height=3.0):
-    """(figure, [(axis, framework, result)]), a row for each device."""
-    found = measured(results)
-    # An even number, so that a row is a device.
-    rows = -(-len(found) // 2)
-    figure, axes = new_figure(
-        rows=rows,
-        columns=min(2, len(found)),
-        height=height * rows,
-        sharey=True,
-    )
-    drawn = []
-    for axis, ((framework, device), result) in zip(axes.flat, found.items()):
-        axis.set_title(f"{FRAMEWORK_NAMES[framework]}, {DEVICES[device]}")
-        drawn.append((axis, framework, result))
-    axes.flat[0].set_ylabel(ylabel)
-    return figure, drawn
 
 
 def draw_gain(results):
-    figure, drawn = panels(results, "Examples per second, 1 at size 1")
-    for axis, framework, result in drawn:
+    figure, drawn = result_panels(results, "Examples per second, 1 at size 1")
+    for axis, framework, _, result in drawn:
         axis.set_yscale("log")
         for label, name in NETWORKS.items():
             series = result["series"][f"gain.{name}"]
@@ -64,7 +37,7 @@ def draw_matrix_share(results):
     found = measured(results)
     cells = [
         (device, name)
-        for device in DEVICES
+        for device in DEVICE_NAMES
         for name in ("mlp", "transformer", "wide_mlp", "wide_transformer")
         if any(
             other == device and f"matrix_share.{name}" in result["series"]
@@ -77,7 +50,7 @@ def draw_matrix_share(results):
     )
     for axis, (device, name) in zip(axes.flat, cells):
         title = name.replace("_", " ").replace("mlp", "MLP")
-        axis.set_title(f"{title}, {DEVICES[device]}")
+        axis.set_title(f"{title}, {DEVICE_NAMES[device]}")
         for framework, label in FRAMEWORK_NAMES.items():
             if (framework, device) in found:
                 series = found[framework, device]["series"]
@@ -91,8 +64,8 @@ def draw_matrix_share(results):
 
 def draw_update_time(results):
     """The measured times of the perceptron, and the line through them."""
-    figure, drawn = panels(results, "Time of an update, 1 at size 1")
-    for axis, framework, result in drawn:
+    figure, drawn = result_panels(results, "Time of an update, 1 at size 1")
+    for axis, framework, _, result in drawn:
         axis.set_yscale("log")
         series = result["series"]
         draw_line(axis, series["line.mlp"], "line")
@@ -110,7 +83,7 @@ def draw_target(results, kind):
         # Powers of two, for the range is too small for those of ten.
         axis.set_yscale("log", base=2)
         if len(devices) > 1:
-            axis.set_title(DEVICES[device])
+            axis.set_title(DEVICE_NAMES[device])
         for framework, name in FRAMEWORK_NAMES.items():
             if (framework, device) in found:
                 series = found[framework, device]["series"][kind]
@@ -122,8 +95,8 @@ def draw_target(results, kind):
 
 def draw_shared(results):
     """Time and cost against devices, a panel for each framework and device."""
-    figure, drawn = panels(results, "1 on one device")
-    for axis, framework, result in drawn:
+    figure, drawn = result_panels(results, "1 on one device")
+    for axis, framework, _, result in drawn:
         axis.set_yscale("log", base=2)
         for kind in ("time", "cost"):
             series = result["series"][f"{kind}_shared"]
