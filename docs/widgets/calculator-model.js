@@ -1,7 +1,8 @@
 // What all calculators share, without the page: which numbers a field takes,
 // how a text is read as a number, and how a number is written.
 
-// Whole numbers up to here are exact, and so are their remainders.
+// Whole numbers up to here are exact, and so are their remainders. A field may
+// say that it takes less: `most`.
 const LARGEST = 1e15;
 
 // What a field allows: the words of the message, and the test.
@@ -55,8 +56,9 @@ export function read(field, text) {
   const value = isNumber ? Number(plain) : NaN;
   const error = wrong(field, value, said);
   // 1e999 is a number, of a size that no computer has.
-  if (isNumber && value > LARGEST && (!error || value === Infinity)) {
-    return { error: `${field.name} is ${said}; give at most ${show(LARGEST)}` };
+  const { most = LARGEST } = field;
+  if (isNumber && value > most && (!error || value === Infinity)) {
+    return { error: `${field.name} is ${said}; give at most ${show(most)}` };
   }
   return error ? { error } : { value };
 }

@@ -2,8 +2,10 @@
 // it. Without this script, what stands in the element is read instead.
 import { evaluate, read } from "./calculator-model.js";
 
+const site = new URL("../", import.meta.url);
+
 // An element with attributes and with text or elements in it.
-export function make(tag, attributes = {}, ...content) {
+function make(tag, attributes = {}, ...content) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     element.setAttribute(name, value);
@@ -12,8 +14,9 @@ export function make(tag, attributes = {}, ...content) {
   return element;
 }
 
-// A label above what is typed or chosen; `row` also holds the message.
-export function makeRow(id, label, control) {
+// A label, what is typed or chosen, and room for what is wrong with it.
+function makeRow(name, key, label, control) {
+  const id = `${name}-${key}`;
   const error = make("p", { class: "calculator-error", id: `${id}-error` });
   control.id = id;
   control.setAttribute("aria-describedby", error.id);
@@ -24,28 +27,43 @@ export function makeRow(id, label, control) {
   return { row, control, error };
 }
 
+// A choice; options are pairs of a value and its text.
+const makeSelect = (options) => make("select", {}, ...options.map(
+  ([value, text]) => make("option", { value }, text)));
+
 function makeField(name, field) {
   const control = field.options
-    ? make("select", {}, ...field.options.map(([value, text]) =>
-      make("option", { value }, text)))
+    ? makeSelect(field.options)
     : make("input", { autocomplete: "off", inputmode: "decimal", type: "text" });
   control.value = field.start;
   const unit = field.unit ? `, in ${field.unit} ` : " ";
   const label = [field.label, unit, make("code", {}, field.name)];
-  return makeRow(`${name}-${field.name}`, label, control);
+  return makeRow(name, field.name, label, control);
 }
 
-// Takes over what a link to a calculation says of the fields.
-function fillFromAddress(name, rows) {
-  const asked = new URLSearchParams(location.search);
-  for (const [key, { control }] of Object.entries(rows)) {
-    const text = asked.get(`${name}.${key}`);
-    if (text === null) continue;
-    const start = control.value;
-    control.value = text;
-    // A choice that there is not; a wrong number shows its message.
-    if (control.tagName === "SELECT" && !control.value) control.value = start;
+function makeTable({ head, rows, note, evidence }) {
+  const cells = (tag, row) => row.map((text) => make(tag, {}, text));
+  const parts = [make(
+    "table", {},
+    make("thead", {}, make("tr", {}, ...cells("th", head))),
+    make("tbody", {}, ...rows.map((row) =>
+      make("tr", {}, ...cells("td", row)))),
+  )];
+  if (note) {
+    const link = make("a", { href: new URL(evidence, site) }, "Evidence");
+    parts.push(make("p", {}, `${note} `, link));
   }
+  return parts;
+}
+
+// What a link to a calculation says of a field; nothing if it says nothing.
+function fillFromAddress(name, key, { control }) {
+  const text = new URLSearchParams(location.search).get(`${name}.${key}`);
+  const chosen = control.options && [...control.options];
+  if (chosen && !chosen.some(({ value }) => value === text)) return false;
+  if (text === null) return false;
+  control.value = text;
+  return true;
 }
 
 function address(name, rows) {
@@ -57,29 +75,22 @@ function address(name, rows) {
 async function build(place) {
   const name = place.dataset.calculator;
   const model = await import(`./${name}-model.js`);
-  const rows = Object.fromEntries(model.fields.map((field) =>
-    [field.name, makeField(name, field)]));
+  const rows = {};
+  for (const field of model.fields) {
+    rows[field.name] = makeField(name, field);
+    fillFromAddress(name, field.name, rows[field.name]);
+  }
+  let presets = {};
   const title = make("p", { class: "calculator-title", id: name }, model.title);
-  const said = make("p", { class: "calculator-result", "aria-live": "polite" });
+  const result = make("p", { "aria-live": "polite" });
+  result.className = "calculator-result";
+  const table = make("div", { class: "calculator-table" });
   const link = make("a", {}, "Link to this calculation");
   const form = make(
-    "form", { "aria-labelledby": name, class: "calculator-form" },
-    title, ...Object.values(rows).map(({ row }) => row),
-    said, make("p", { class: "calculator-link" }, link),
+    "form", { "aria-labelledby": name },
+    title, ...Object.values(rows).map(({ row }) => row), result, table,
+    make("p", { class: "calculator-link" }, link),
   );
-
-  // The values, or null where a field is wrong; messages stand beside it.
-  function readAll() {
-    const given = {};
-    let good = true;
-    for (const field of model.fields) {
-      const { value, error } = read(field, rows[field.name].control.value);
-      given[field.name] = value;
-      tell(field.name, error);
-      good &&= !error;
-    }
-    return good ? given : null;
-  }
 
   function tell(key, message = "") {
     const { control, error } = rows[key];
@@ -88,31 +99,78 @@ async function build(place) {
     else control.removeAttribute("aria-invalid");
   }
 
+  // The values, or null where one is wrong; its field says why.
+  function readAll() {
+    const given = {};
+    let wrong = false;
+    for (const field of model.fields) {
+      const { value, error } = read(field, rows[field.name].control.value);
+      given[field.name] = value;
+      tell(field.name, error);
+      wrong ||= Boolean(error);
+    }
+    return wrong ? null : given;
+  }
+
   function update() {
     const given = readAll();
     let text = "No result: see the marked field.";
+    let shown = null;
     try {
-      if (given) text = model.words(given, evaluate(model, given));
+      if (given) {
+        text = model.words(given, evaluate(model, given));
+        const chosen = rows.preset && presets[rows.preset.control.value];
+        shown = model.table?.(given, chosen) ?? null;
+      }
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
       // Each field is good alone; the message begins with one of them.
       tell(error.message.match(/^\w+/)[0], error.message);
     }
-    said.textContent = text;
+    result.textContent = text;
+    table.replaceChildren(...(shown ? makeTable(shown) : []));
     link.href = address(name, rows);
-    form.dispatchEvent(new CustomEvent("calculated", { detail: given }));
   }
 
-  fillFromAddress(name, rows);
+  // What was measured comes from the results that the site shows.
+  async function offerPresets() {
+    const found = await Promise.all(model.results.map(async (file) => {
+      const response = await fetch(new URL(`evidence/${file}.json`, site));
+      if (!response.ok) throw new Error(`${file}: ${response.status}`);
+      return response.json();
+    }));
+    presets = model.presets(found);
+    const labels = Object.keys(presets).map((label) => [label, label]);
+    const select = makeSelect([["", "your own"], ...labels]);
+    const row = makeRow(name, "preset", ["Network"], select);
+    const fill = () => {
+      const { given = {} } = presets[select.value] ?? {};
+      for (const [key, number] of Object.entries(given)) {
+        rows[key].control.value = number;
+      }
+    };
+    select.addEventListener("input", fill);
+    // With other numbers it is not the network that was measured.
+    for (const key of model.own) {
+      rows[key].control.addEventListener("input", () => {
+        select.value = "";
+      });
+    }
+    title.after(row.row);
+    rows.preset = row;
+    fillFromAddress(name, "preset", row);
+  }
+
   form.addEventListener("input", update);
   form.addEventListener("submit", (event) => event.preventDefault());
+  try {
+    if (model.results) await offerPresets();
+  } catch (error) {
+    title.after(make("p", {}, `Could not read what was measured: ${error}`));
+  }
   update();
   place.replaceChildren(form);
   if (location.hash === `#${name}`) form.scrollIntoView();
-  if (model.measured) {
-    const { showMeasured } = await import(`./${name}.js`);
-    await showMeasured(form, rows, update);
-  }
 }
 
 for (const place of document.querySelectorAll("[data-calculator]")) {
