@@ -104,18 +104,17 @@ export function table(given, preset) {
     if (size > last) return [...row, "not measured", ""];
     const [mean, ...ends] = measured(preset, size);
     const [low, high] = ends.map(Math.round).map(show);
-    const percent = Math.round(100 * (mean / needed - 1));
     return [
       ...row,
       low === high ? low : `${low} to ${high}`,
-      `${percent > 0 ? "+" : ""}${show(percent)} %`,
+      (mean / needed).toFixed(2),
     ];
   });
   const { search } = preset;
   return {
-    head: ["Batch size", "Predicted, MB", "Measured, MB", "Measured is"],
+    head: ["Batch size", "Predicted, MB", "Measured, MB", "Ratio"],
     rows,
-    note: "Measured: a line through the highest memory of processes that " +
+    note: "Ratio: measured over predicted. Measured: a line through the highest memory of processes that " +
       "trained this network with Adam." + (search
       ? ` A search in the memory above, in steps of ${search.step}, found ` +
         `${search.found} as the largest batch.`

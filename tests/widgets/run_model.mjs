@@ -1,6 +1,7 @@
 // Runs a calculator's model, as a browser would: MODEL.js, and a JSON list on
 // standard input of {"given": values}, {"field": name, "text": what is typed}
-// or {"call": name, "with": arguments}. Prints what the model declares and what came of each.
+// or {"call": name, "with": arguments}. Prints what the model declares, and
+// what came of each.
 import { readFileSync } from "node:fs";
 import { argv } from "node:process";
 import { pathToFileURL } from "node:url";

@@ -201,3 +201,37 @@ def test_every_calculator_is_on_a_page_and_has_cases():
     }
     assert shown == set(MODELS)
     assert {path.stem for path in HERE.glob("*.json")} == set(MODELS)
+
+
+def test_a_prediction_stands_beside_what_the_results_say():
+    def value(found, key):
+        return found["values"][key]["value"]
+
+    results = [
+        json.loads((ROOT / f"examples/memory/{name}.json").read_text("utf-8"))
+        for name in ("memory_keras.cpu", "memory_torch.cpu")
+    ]
+    # The site's files name the program beside the provenance.
+    for found in results:
+        found["program"] = found["provenance"]["program"]
+    call = {"call": "presets", "with": [results]}
+    (presets,) = run_model(MODELS["memory"], [call])["found"]
+    assert len(presets) == 6
+    for kind, label in (("mlp", "Perceptron"), ("transformer", "Transformer")):
+        for found, framework in zip(results, ("Keras", "PyTorch")):
+            preset = presets[f"{label}, {framework}"]
+            given, size = preset["given"], preset["sizes"][0]
+            call = {"call": "table", "with": [given, preset]}
+            (table,) = run_model(MODELS["memory"], [call])["found"]
+            measured = value(found, f"intercept.resident.{kind}")
+            measured += value(found, f"slope.resident.{kind}") * size / 1000
+            predicted = value(found, f"fixed.formula.{kind}.adam")
+            predicted += value(found, f"rule.{kind}") * size / 1000
+            row = table["rows"][0]
+            assert row[0] == f"{size:,}"
+            assert row[1] == f"{round(predicted):,}"
+            low, _, high = row[2].partition(" to ")
+            assert float(low) - 0.5 <= measured <= float(high or low) + 0.5
+            assert float(row[3]) == pytest.approx(
+                measured / predicted, abs=0.0051
+            )
