@@ -17,7 +17,8 @@ function make(tag, attributes = {}, ...content) {
 // A label, what is typed or chosen, and room for what is wrong with it.
 function makeRow(name, key, label, control) {
   const id = `${name}-${key}`;
-  const error = make("p", { class: "calculator-error", id: `${id}-error` });
+  const error = make("p", { "aria-live": "polite", id: `${id}-error` });
+  error.className = "calculator-error";
   control.id = id;
   control.setAttribute("aria-describedby", error.id);
   const row = make(

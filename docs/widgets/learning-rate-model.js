@@ -6,19 +6,19 @@ export const snippet = "scale_learning_rate";
 export const fields = [
   {
     name: "learning_rate",
-    label: "A learning rate that is good",
+    label: "Learning rate so far",
     start: 0.1,
     allowed: above(0),
   },
   {
     name: "batch_size",
-    label: "at so many examples per update",
+    label: "Examples per update so far",
     start: 64,
     allowed: whole(1),
   },
   {
     name: "new_batch_size",
-    label: "New examples per update",
+    label: "Examples per update from now on",
     start: 256,
     allowed: whole(1),
   },
