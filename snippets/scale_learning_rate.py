@@ -11,7 +11,8 @@ def scale_learning_rate(learning_rate, batch_size, new_batch_size, rule):
     rules end somewhere.
     Raises ValueError for a rate that is not above 0, a size that is not a
     whole number above 0, and any other rule.
-    Source: Goyal et al. (2017) for "linear", Malladi et al. (2022) for "root".
+    Sources: Goyal et al. (2017) for "linear"; Malladi et al. (2022), as
+    others report them, for "root".
     """
     if not 0 < learning_rate < float("inf"):
         raise ValueError(

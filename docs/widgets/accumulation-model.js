@@ -54,8 +54,8 @@ export function words(given, plan) {
   const upTo = whole ? "" : "at most ";
   const passes = count(accumulation_steps, "forward pass", "forward passes");
   let text = `${count(num_devices, "device")} with ` +
-    `${even ? "" : "at most "}${count(device_batch_size, "example")} each, in ` +
-    `${passes} of ${upTo}${show(micro_batch_size)}: ` +
+    `${even ? "" : "at most "}${count(device_batch_size, "example")} each, ` +
+    `in ${passes} of ${upTo}${show(micro_batch_size)}: ` +
     `${show(global_batch_size)} in an update.`;
   if (accumulation_steps === 1) text += " Nothing has to be accumulated.";
   if (!whole) {

@@ -1,6 +1,5 @@
 // Turns <div data-calculator="NAME"> into a form, as NAME-model.js declares
 // it. Without this script, what stands in the element is read instead.
-import { evaluate, read } from "./calculator-model.js";
 
 const site = new URL("../", import.meta.url);
 
@@ -16,7 +15,7 @@ function make(tag, attributes = {}, ...content) {
 
 // A label, what is typed or chosen, and room for what is wrong with it.
 function makeRow(name, key, label, control) {
-  const id = `${name}-${key}`;
+  const id = `calculator-${name}-${key}`;
   const error = make("p", { "aria-live": "polite", id: `${id}-error` });
   error.className = "calculator-error";
   control.id = id;
@@ -35,7 +34,7 @@ const makeSelect = (options) => make("select", {}, ...options.map(
 function makeField(name, field) {
   const control = field.options
     ? makeSelect(field.options)
-    : make("input", { autocomplete: "off", inputmode: "decimal", type: "text" });
+    : make("input", { autocomplete: "off", inputmode: "decimal" });
   control.value = field.start;
   const unit = field.unit ? `, in ${field.unit} ` : " ";
   const label = [field.label, unit, make("code", {}, field.name)];
@@ -45,7 +44,7 @@ function makeField(name, field) {
 function makeTable({ head, rows, note, evidence }) {
   const cells = (tag, row) => row.map((text) => make(tag, {}, text));
   const parts = [make(
-    "table", {},
+    "table", { class: "calculator-table" },
     make("thead", {}, make("tr", {}, ...cells("th", head))),
     make("tbody", {}, ...rows.map((row) =>
       make("tr", {}, ...cells("td", row)))),
@@ -70,25 +69,29 @@ function fillFromAddress(name, key, { control }) {
 function address(name, rows) {
   const said = Object.entries(rows).map(([key, { control }]) =>
     [`${name}.${key}`, control.value.trim()]);
-  return `?${new URLSearchParams(said)}#${name}`;
+  return `?${new URLSearchParams(said)}#calculator-${name}`;
 }
 
 async function build(place) {
   const name = place.dataset.calculator;
-  const model = await import(`./${name}-model.js`);
+  // Loaded here, so that a page without a calculator loads neither.
+  const [{ evaluate, read }, model] = await Promise.all(
+    [import("./calculator-model.js"), import(`./${name}-model.js`)]);
+  const id = `calculator-${name}`;
   const rows = {};
+  let linked = false;
   for (const field of model.fields) {
     rows[field.name] = makeField(name, field);
-    fillFromAddress(name, field.name, rows[field.name]);
+    linked = fillFromAddress(name, field.name, rows[field.name]) || linked;
   }
   let presets = {};
-  const title = make("p", { class: "calculator-title", id: name }, model.title);
+  const title = make("p", { class: "calculator-title", id }, model.title);
   const result = make("p", { "aria-live": "polite" });
   result.className = "calculator-result";
-  const table = make("div", { class: "calculator-table" });
+  const table = make("div");
   const link = make("a", {}, "Link to this calculation");
   const form = make(
-    "form", { "aria-labelledby": name },
+    "form", { "aria-labelledby": id },
     title, ...Object.values(rows).map(({ row }) => row), result, table,
     make("p", { class: "calculator-link" }, link),
   );
@@ -159,7 +162,12 @@ async function build(place) {
     }
     title.after(row.row);
     rows.preset = row;
-    fillFromAddress(name, "preset", row);
+    if (linked) {
+      fillFromAddress(name, "preset", row);
+    } else {
+      select.selectedIndex = labels.length;
+      fill();
+    }
   }
 
   form.addEventListener("input", update);
@@ -171,7 +179,7 @@ async function build(place) {
   }
   update();
   place.replaceChildren(form);
-  if (location.hash === `#${name}`) form.scrollIntoView();
+  if (location.hash === `#${id}`) form.scrollIntoView();
 }
 
 for (const place of document.querySelectorAll("[data-calculator]")) {

@@ -1,6 +1,6 @@
 import { above, show, whole } from "./calculator-model.js";
 
-export const title = "Updates and examples as the batch passes the critical size";
+export const title = "Updates and examples around the critical batch size";
 export const snippet = "predict_updates";
 
 export const fields = [

@@ -114,11 +114,12 @@ export function table(given, preset) {
   return {
     head: ["Batch size", "Predicted, MB", "Measured, MB", "Ratio"],
     rows,
-    note: "Ratio: measured over predicted. Measured: a line through the highest memory of processes that " +
-      "trained this network with Adam." + (search
-      ? ` A search in the memory above, in steps of ${search.step}, found ` +
-        `${search.found} as the largest batch.`
-      : ""),
+    note: "Measured: a line through the highest memory of processes that " +
+      "trained this network with Adam. Ratio: measured over predicted." +
+      (search
+        ? ` A search in ${show(preset.given.memory)} MB, in steps of ` +
+          `${search.step}, found ${search.found} as the largest batch.`
+        : ""),
     evidence: "evidence/memory/",
   };
 }
