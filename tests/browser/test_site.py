@@ -169,6 +169,25 @@ def lab_pages(site):
     )
 
 
+def calculators(site):
+    """The path of a page for each calculator by name."""
+    return {
+        name: path.parent.relative_to(site).as_posix() + "/"
+        for path in sorted(site.rglob("index.html"))
+        for name in re.findall(
+            r'data-calculator="([\w-]+)"', path.read_text("utf-8")
+        )
+    }
+
+
+def open_calculator(open_page, site, name, **options):
+    """The page with the calculator, and the calculator's form."""
+    page = open_page(calculators(site)[name], **options)
+    form = page.locator(f"[data-calculator={name}] form")
+    expect(form.locator(".calculator-result")).not_to_be_empty()
+    return page, form
+
+
 def tab(page, label):
     return page.locator(".tabbed-labels label", has_text=label)
 
@@ -347,6 +366,124 @@ def test_mathematics_needs_no_script(open_page):
     page = open_page("lab/extra-page/", java_script_enabled=False)
     expect(page.locator("article math")).to_have_count(2)
     expect(page.locator("article mfrac")).to_be_visible()
+
+
+def test_a_calculator_is_used_by_keyboard_and_answers_in_words(site, open_page):
+    page, form = open_calculator(open_page, site, "updates")
+    form.get_by_label("num_examples").focus()
+    # Keys that Material takes for the page are typed here.
+    for typed in ("1,600", "256", "10"):
+        page.keyboard.press("Control+A")
+        page.keyboard.type(typed)
+        page.keyboard.press("Tab")
+    result = form.locator(".calculator-result")
+    expect(result).to_have_attribute("aria-live", "polite")
+    expect(result).to_contain_text("make 7 updates per epoch")
+    expect(form.get_by_label("drop_last")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(result).to_contain_text("10 epochs make 60 updates.")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    expect(result).to_contain_text("10 epochs make 60 updates.")
+
+
+def test_a_wrong_number_is_told_at_its_field_and_nothing_is_lost(
+    site, open_page
+):
+    page, form = open_calculator(open_page, site, "updates")
+    result = form.locator(".calculator-result")
+    before = result.inner_text()
+    field = form.get_by_label("batch_size")
+    good = field.input_value()
+    for text, said in (
+        ("", "batch_size is empty; give a whole number of at least 1"),
+        ("many", "batch_size is many; give a whole number of at least 1"),
+        ("-3", "batch_size is -3; give a whole number of at least 1"),
+        ("2.5", "batch_size is 2.5; give a whole number of at least 1"),
+        ("1e99", "batch_size is 1e99; give at most 1,000,000,000,000,000"),
+    ):
+        field.fill(text)
+        expect(field).to_have_attribute("aria-invalid", "true")
+        expect(field).to_have_accessible_description(said)
+        expect(form.get_by_text(said)).to_be_visible()
+        expect(field).to_have_value(text)
+        expect(result).to_have_text("No result: see the marked field.")
+        expect(form.locator("[aria-invalid]")).to_have_count(1)
+    field.fill(good)
+    expect(result).to_have_text(before)
+    expect(form.locator("[aria-invalid]")).to_have_count(0)
+
+
+def test_a_number_that_does_not_go_with_another_is_told_as_well(
+    site, open_page
+):
+    page, form = open_calculator(open_page, site, "accumulation")
+    form.get_by_label("num_devices").fill("2000")
+    expect(form.get_by_label("global_batch_size")).to_have_attribute(
+        "aria-invalid", "true"
+    )
+    expect(form.get_by_text("give at least 2000 examples")).to_be_visible()
+
+
+def test_a_link_to_a_calculation_opens_it(site, open_page):
+    page, form = open_calculator(open_page, site, "updates")
+    form.get_by_label("num_examples").fill("1000")
+    form.get_by_label("drop_last").select_option("is left out")
+    result = form.locator(".calculator-result")
+    before = result.inner_text()
+    form.get_by_role("link", name="Link to this calculation").click()
+    page.wait_for_url("**#calculator-updates")
+    expect(result).to_have_text(before)
+    expect(form).to_be_in_viewport()
+    assert before.startswith("1,000 examples")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_calculator_answers_and_fits_a_phone(site, open_page, scheme):
+    for name in calculators(site):
+        page, form = open_calculator(
+            open_page,
+            site,
+            name,
+            viewport={"width": 360, "height": 640},
+            color_scheme=scheme,
+        )
+        expect(form.locator(".calculator-result")).to_have_text(
+            re.compile(r"\d.*\.$")
+        )
+        expect(form.locator("[aria-invalid]")).to_have_count(0)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        for control in form.locator("input, select").all():
+            box = control.bounding_box()
+            assert box["x"] >= 0 and box["x"] + box["width"] <= 360
+            assert control.evaluate("control => control.labels.length") == 1
+
+
+def test_a_prediction_of_memory_stands_beside_what_was_measured(
+    site, open_page
+):
+    page, form = open_calculator(open_page, site, "memory")
+    network = form.get_by_label("Network")
+    measured = form.locator("thead", has_text="Measured")
+    for label in ("Perceptron, Keras", "Transformer, PyTorch"):
+        network.select_option(label)
+        expect(measured).to_be_visible()
+        assert form.locator("tbody tr").count() > 2
+    link = form.get_by_role("link", name="Evidence")
+    assert page.request.get(link.evaluate("link => link.href")).ok
+    # With another number it is not the network that was measured.
+    form.get_by_label("per_example").fill("9")
+    expect(measured).to_have_count(0)
+    expect(network).to_have_value("")
+
+
+def test_without_scripts_a_calculator_says_its_formula(site, open_page):
+    for name, path in calculators(site).items():
+        page = open_page(path, java_script_enabled=False)
+        place = page.locator(f"[data-calculator={name}]")
+        expect(place).to_be_visible()
+        assert place.inner_text().strip()
+        expect(place.locator("form")).to_have_count(0)
 
 
 def test_search_finds_a_page_and_opens_it(open_page):
