@@ -76,6 +76,8 @@ ADAM_EPSILON = 1e-7
 ROUNDING = 1e-4
 # A gradient that is off by more than this is wrong. Set beforehand.
 WRONG = 0.05
+# Classes at the end of sorted data, of which most predictions are then.
+LAST_CLASSES = 2
 # "Far behind" is more than this, in percentage points. Set beforehand.
 FAR_POINTS = 20.0
 NUM_SEEDS = 3 if SHORT else 10
@@ -545,12 +547,14 @@ def train_shuffled(model, x, y, seed):
 trained = compiled(build_model(FIRST_SEED))
 iterations = int(trained.optimizer.iterations)
 for key, train in (("sorted", train_in_order), ("shuffled", train_shuffled)):
-    found[key] = []
+    found[key], found[key + ".late"] = [], []
     for seed in seeds:
         trained.set_weights(build_model(seed).get_weights())
         train(trained, x_sorted, y_sorted, seed)
         chosen = ops.convert_to_numpy(trained(x_test)).argmax(axis=1)
         found[key].append(100 * float((chosen == y_test).mean()))
+        late = chosen >= NUM_CLASSES - LAST_CLASSES
+        found[key + ".late"].append(float(late.mean()))
 made = int(trained.optimizer.iterations) - iterations
 found["updates_per_epoch"] = made // (2 * NUM_SEEDS * NUM_EPOCHS)
 
@@ -932,12 +936,19 @@ judge(
 # Sorted data.
 for key in ("sorted", "shuffled"):
     put(f"{key}.accuracy", found[key], "percent")
+    put(f"{key}.late", found[f"{key}.late"], "share")
 behind = np.array(found["shuffled"]) - np.array(found["sorted"])
 put("sorted.behind", behind, "percentage points")
 judge(
     "sorted_is_far_behind",
     values["sorted.behind"]["ci"][0] > FAR_POINTS,
     "sorted.behind",
+)
+judge(
+    "sorted_answers_with_the_last_classes",
+    values["sorted.late"]["ci"][0] > 0.5 > values["shuffled.late"]["ci"][1],
+    "sorted.late",
+    "shuffled.late",
 )
 
 # A summed loss.

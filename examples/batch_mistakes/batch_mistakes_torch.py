@@ -71,6 +71,8 @@ ADAM_EPSILON = 1e-7
 ROUNDING = 1e-4
 # A gradient that is off by more than this is wrong. Set beforehand.
 WRONG = 0.05
+# Classes at the end of sorted data, of which most predictions are then.
+LAST_CLASSES = 2
 # "Far behind" is more than this, in percentage points. Set beforehand.
 FAR_POINTS = 20.0
 NUM_SEEDS = 3 if SHORT else 10
@@ -530,12 +532,14 @@ def train_shuffled(model, x, y, seed):
 
 # --8<-- [end:shuffled]
 for key, train in (("sorted", train_in_order), ("shuffled", train_shuffled)):
-    found[key] = []
+    found[key], found[key + ".late"] = [], []
     for seed in seeds:
         model = build_model(seed)
         train(model, x_sorted, y_sorted, seed)
         chosen = model(x_test).argmax(dim=1)
         found[key].append(100 * (chosen == y_test).double().mean().item())
+        late = chosen >= NUM_CLASSES - LAST_CLASSES
+        found[key + ".late"].append(late.double().mean().item())
 found["updates_per_epoch"] = len(
     DataLoader(TensorDataset(x_sorted, y_sorted), BATCH_SIZE)
 )
@@ -912,12 +916,19 @@ judge(
 # Sorted data.
 for key in ("sorted", "shuffled"):
     put(f"{key}.accuracy", found[key], "percent")
+    put(f"{key}.late", found[f"{key}.late"], "share")
 behind = np.array(found["shuffled"]) - np.array(found["sorted"])
 put("sorted.behind", behind, "percentage points")
 judge(
     "sorted_is_far_behind",
     values["sorted.behind"]["ci"][0] > FAR_POINTS,
     "sorted.behind",
+)
+judge(
+    "sorted_answers_with_the_last_classes",
+    values["sorted.late"]["ci"][0] > 0.5 > values["shuffled.late"]["ci"][1],
+    "sorted.late",
+    "shuffled.late",
 )
 
 # A summed loss.
