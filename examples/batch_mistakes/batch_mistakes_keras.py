@@ -634,7 +634,7 @@ for key, batches_of in (
 # %% [markdown]
 # ## Average tokens by micro-batch
 #
-# The rows of `x` are tokens, digits here; `mask` is `0` for padding.
+# The rows of `x` are tokens, digits here; `mask` is zero for padding.
 
 
 # %%
