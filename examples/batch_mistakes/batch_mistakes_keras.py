@@ -24,6 +24,9 @@ from keras import ops
 from sklearn.datasets import load_digits
 
 from snippets.mean_interval import mean_interval
+from snippets.sum_embedding_gradients_keras import (
+    sum_embedding_gradients_keras,
+)
 
 if keras.backend.backend() != "tensorflow":
     raise RuntimeError(
@@ -711,16 +714,8 @@ def adam():
 
 # --8<-- [end:in_parts]
 # --8<-- [start:in_one]
-class SummingAdam(keras.optimizers.Adam):
-    """Adds up what one row of a table gets before it is squared."""
-
-    def apply(self, grads, trainable_variables=None):
-        grads = [tf.convert_to_tensor(each) for each in grads]
-        super().apply(grads, trainable_variables)
-
-
 def summing_adam():
-    return SummingAdam(EMBEDDING_RATE, epsilon=ADAM_EPSILON)
+    return sum_embedding_gradients_keras(adam())
 
 
 # --8<-- [end:in_one]

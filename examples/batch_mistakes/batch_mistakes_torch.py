@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data.distributed import DistributedSampler
 
 from snippets.mean_interval import mean_interval
@@ -99,23 +99,18 @@ seeds = range(FIRST_SEED, FIRST_SEED + NUM_SEEDS)
 
 
 # --8<-- [start:common]
-def initialise(model, seed):
-    """Draw the initial weights that Keras draws."""
-    random = torch.Generator().manual_seed(seed)
-    for layer in model:
-        if isinstance(layer, nn.Linear):
-            nn.init.xavier_uniform_(layer.weight, generator=random)
-            nn.init.zeros_(layer.bias)
-    return model
-
-
 def build_model(seed):
+    random = torch.Generator().manual_seed(seed)
     model = nn.Sequential(
         nn.Linear(NUM_FEATURES, HIDDEN_UNITS),
         nn.ReLU(),
         nn.Linear(HIDDEN_UNITS, NUM_CLASSES),
     )
-    return initialise(model, seed)
+    # The initial weights that Keras draws.
+    for layer in model[::2]:
+        nn.init.xavier_uniform_(layer.weight, generator=random)
+        nn.init.zeros_(layer.bias)
+    return model
 
 
 def mean_loss(outputs, labels):
@@ -266,25 +261,17 @@ for seed in seeds:
 # %%
 # --8<-- [start:batch_norm]
 def build_with_batch_norm(seed):
-    model = nn.Sequential(
-        nn.Linear(NUM_FEATURES, HIDDEN_UNITS),
-        nn.BatchNorm1d(HIDDEN_UNITS, eps=EPSILON),
-        nn.ReLU(),
-        nn.Linear(HIDDEN_UNITS, NUM_CLASSES),
-    )
-    return initialise(model, seed)
+    first, activation, last = build_model(seed)
+    norm = nn.BatchNorm1d(HIDDEN_UNITS, eps=EPSILON)
+    return nn.Sequential(first, norm, activation, last)
 
 
 # --8<-- [end:batch_norm]
 # --8<-- [start:layer_norm]
 def build_with_layer_norm(seed):
-    model = nn.Sequential(
-        nn.Linear(NUM_FEATURES, HIDDEN_UNITS),
-        nn.LayerNorm(HIDDEN_UNITS, eps=EPSILON),
-        nn.ReLU(),
-        nn.Linear(HIDDEN_UNITS, NUM_CLASSES),
-    )
-    return initialise(model, seed)
+    first, activation, last = build_model(seed)
+    norm = nn.LayerNorm(HIDDEN_UNITS, eps=EPSILON)
+    return nn.Sequential(first, norm, activation, last)
 
 
 # --8<-- [end:layer_norm]
@@ -707,7 +694,7 @@ for key, train in (
 
 # %%
 # --8<-- [start:same_noise]
-class NoisyExamples(Dataset):
+class NoisyExamples:
     def __init__(self, x):
         torch.manual_seed(FIRST_SEED)
         self.x = x
@@ -716,20 +703,24 @@ class NoisyExamples(Dataset):
         return len(self.x)
 
     def __getitem__(self, index):
-        return self.x[index] + torch.rand(self.x[index].shape)
+        example = self.x[index]
+        return example + torch.rand(example.shape)
 
 
 # --8<-- [end:same_noise]
 # --8<-- [start:new_noise]
-class FreshlyNoisyExamples(NoisyExamples):
+class FreshlyNoisyExamples:
     def __init__(self, x):
         self.x = x
         # It keeps its state from epoch to epoch.
         self.random = torch.Generator().manual_seed(FIRST_SEED)
 
+    def __len__(self):
+        return len(self.x)
+
     def __getitem__(self, index):
-        shape = self.x[index].shape
-        return self.x[index] + torch.rand(shape, generator=self.random)
+        example = self.x[index]
+        return example + torch.rand(example.shape, generator=self.random)
 
 
 # --8<-- [end:new_noise]
