@@ -20,6 +20,7 @@ DEVICE_NAMES = {"cpu": "CPU", "gpu": "GPU"}
 
 # What `guide build` writes under docs/; git ignores the same paths.
 GENERATED = (
+    "docs/claims.md",
     "docs/downloads/",
     "docs/evidence/",
     "docs/figures/",
