@@ -5,6 +5,7 @@ Reads text and JSON only, each file once, and tells every problem at once.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import posixpath
@@ -67,6 +68,16 @@ SettingsLoader.add_multi_constructor("", lambda loader, tag, node: None)
 
 def check(root: Path, update: bool = False) -> int:
     """Print what is wrong, after mending it with `update`; 1 if anything is."""
+    # Nothing here is a cycle, and looking for some takes a third of the time.
+    gc.disable()
+    try:
+        return tell_all(root, update)
+    finally:
+        gc.enable()
+
+
+def tell_all(root: Path, update: bool) -> int:
+    """The check itself."""
     examined = Examined(root)
     if update and rewrite(root, examined.problems):
         examined = Examined(root)

@@ -134,9 +134,8 @@ class ClaimCheck:
         own = self.check_experiment()
         self.check_references()
         self.check_page()
-        required = self.check_requires()
-        page = self.check_decides(own)
-        self.check_grounds(required, page)
+        self.check_requires()
+        self.check_grounds(self.check_decides(own))
 
     def has_form(self) -> bool:
         """Whether every field is there, known and of its kind."""
@@ -236,15 +235,13 @@ class ClaimCheck:
 
     # Judgements
 
-    def check_requires(self) -> dict[str, bool]:
-        """What is required and can be looked up, as it is required."""
+    def check_requires(self) -> None:
+        """Whether the results are what the verdict needs."""
         required = self.fields.get("requires", {})
-        found = {}
         for value, truth in required.items():
             entry = self.judgement(value)
             if entry is None:
                 continue
-            found[value] = truth
             if entry["holds"] != truth:
                 self.tell(
                     "requires",
@@ -256,7 +253,15 @@ class ClaimCheck:
                     value,
                 )
             self.check_twin(value, entry)
-        return found
+        for value in self.claim.texts("against"):
+            if value not in required:
+                self.tell(
+                    "against",
+                    f"{value} speaks against the claim, but is not required"
+                    f"{closest(value, required)}; add it to requires with its "
+                    "truth, or mend it",
+                    value,
+                )
 
     def judgement(self, value: str) -> dict | None:
         """The judgement of that name; tells why there is none."""
@@ -348,23 +353,20 @@ class ClaimCheck:
         check.check()
         return check
 
-    def check_grounds(self, required: dict[str, bool], text: ClaimText) -> None:
+    def check_grounds(self, text: ClaimText) -> None:
         """Whether the claim has what its verdict and its badge rest on."""
         verdict, badge = self.fields["verdict"], self.fields["badge"]
         asked = self.fields.get("requires", {})
-        truths = set(asked.values())
         if (
             verdict in BOTH_WAYS
             and badge not in FROM_WORKS
-            and truths != {True, False}
+            and not self.has_both_sides()
         ):
-            missing = "true and one false"
-            if len(truths) == 1:
-                missing = "false" if True in truths else "true"
             self.tell(
                 "requires" if asked else "verdict",
-                f"the verdict '{verdict}' requires at least one judgement "
-                f"that holds and one that does not; add one that is {missing}",
+                f"the verdict '{verdict}' needs a judgement on either side; "
+                "write in requires one that is true and one that is false, or "
+                "name in against those that speak against the claim",
             )
         bound = self.bound_values(text)
         if badge == "measured here":
@@ -399,6 +401,14 @@ class ClaimCheck:
                 f"no number decides the verdict '{verdict}'; bind one: <data "
                 'value="NAME.DEVICE:KEY">number</data>',
             )
+
+    def has_both_sides(self) -> bool:
+        """Whether what is required speaks for the claim and against it."""
+        asked = self.fields.get("requires", {})
+        against = set(self.claim.texts("against"))
+        return set(asked.values()) == {True, False} or bool(
+            against & set(asked) and set(asked) - against
+        )
 
     def bound_values(self, text: ClaimText) -> list[dict]:
         """The values, not judgements, to which numbers are bound."""

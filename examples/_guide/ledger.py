@@ -64,7 +64,10 @@ FIELDS = {
     "verdict": (TEXT, True),
     "badge": (TEXT, True),
     "decides": (TEXT, True),
+    # Judgements, and the truth of each that the verdict needs.
     "requires": (TRUTHS, False),
+    # Those of them that speak against the claim; the others speak for it.
+    "against": (LIST, False),
     "experiment": (LIST, False),
     "references": (LIST, False),
     "page": (TEXT, True),

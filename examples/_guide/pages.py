@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from _guide.claims_page import claims_page
 from _guide.draw import fresh_result
+from _guide.ledger import LEDGER
 from _guide.project import (
     DEVICE_NAMES,
     DEVICES,
@@ -118,6 +120,7 @@ def write_pages(root: Path) -> list[Result]:
             if f"{folder}/{path.name}" not in files:
                 path.unlink()
     references(root)
+    claims(root, members)
     return found
 
 
@@ -563,6 +566,24 @@ def gallery(topics: dict[str, list[Result]], pages: dict) -> str:
                 f"{said[0].upper() + said[1:]}.\n\n"
             )
     return text.rstrip() + "\n"
+
+
+# Claims
+
+
+def claims(root: Path, members: list[Program]) -> None:
+    """Write docs/claims.md, if there is a ledger."""
+    page = root / "docs/claims.md"
+    if not (root / LEDGER).is_file():
+        page.unlink(missing_ok=True)
+        return
+    text = front(
+        "Claims",
+        "What is said about batch size, and which of it holds.",
+        # Found when searched for, but after the pages that explain.
+        "search:\n  boost: 0.5",
+    )
+    write_whole(page, text + claims_page(root, members))
 
 
 # References
