@@ -10,14 +10,12 @@ from _guide.ledger import (
     BADGES,
     FIELDS,
     LEDGER,
-    LIST,
-    TEXT,
     TOPICS,
-    TRUTHS,
     VERDICTS,
     Claim,
     Ledger,
     LedgerError,
+    of_kind,
     read_ledger,
 )
 from _guide.project import DEVICES, Program, is_generated, twin_of
@@ -421,24 +419,6 @@ class ClaimCheck:
                 if entry:
                     found.append(entry)
         return found
-
-
-def of_kind(found: object, kind: str) -> bool:
-    """Whether a field's value is of the kind that it must be."""
-    if kind == TEXT:
-        return isinstance(found, str) and bool(found.strip())
-    if kind == LIST:
-        texts = [found] if isinstance(found, str) else found
-        return (
-            isinstance(texts, list)
-            and bool(texts)
-            and all(isinstance(text, str) and text.strip() for text in texts)
-        )
-    if kind == TRUTHS:
-        return isinstance(found, dict) and all(
-            isinstance(truth, bool) for truth in found.values()
-        )
-    return isinstance(found, int) and not isinstance(found, bool) and found > 0
 
 
 def program_of(value: str) -> str:

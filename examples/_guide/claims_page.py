@@ -7,21 +7,33 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from _guide.ledger import BADGES, LEDGER, TOPICS, VERDICTS, Claim, read_ledger
-from _guide.project import DEVICE_NAMES, FRAMEWORK_NAMES, Program
+from _guide.ledger import (
+    BADGES,
+    LEDGER,
+    TOPICS,
+    VERDICTS,
+    Claim,
+    LedgerError,
+    read_ledger,
+)
+from _guide.project import (
+    DEVICE_NAMES,
+    FRAMEWORK_NAMES,
+    GuideError,
+    Program,
+)
 
 TITLE = re.compile(r"^# (.+?)[ \t]*(?:\{[^}]*\})?[ \t]*$", re.M)
 WORK = re.compile(r"^## (.+?) \{ #(\S+) \}$", re.M)
 INTRODUCTION = """\
-**{count} statements about batch size, each with what we found and what that
-rests on.** They come from articles and lessons, from published work and from
-what people ask. Each is told in our words, not in those of its source, and
-often shortened; many are said in many places, and none is held against
-anybody.
+**{count} statements about batch size, each with a verdict, the number that
+decides it and what it rests on.** They come from articles and lessons, from
+published work and from what people ask. All are paraphrased: they are told in
+our words, and often shortened. No source is blamed; most say what many say.
 
-A verdict is no opinion. It names the judgements that it needs, each of which
-a program of this guide has made; if one of them comes out otherwise, the site
-is not built. The numbers can be opened. All of it is
+A verdict that we measured names the judgements of our programs that it needs;
+if one of them comes out otherwise, the site is not built. Where we measured
+nothing, the badge says what the verdict rests on. All of it is
 [one file of data](claims.toml).
 
 """
@@ -44,8 +56,13 @@ def claims_of(root: Path) -> tuple[list[Claim], dict[str, str]]:
     path = root / LEDGER
     if not path.is_file():
         return [], {}
-    ledger = read_ledger(path.read_text("utf-8"))
-    return sorted(ledger.claims, key=lambda c: c.number), ledger.sources
+    try:
+        ledger = read_ledger(path.read_text("utf-8"))
+    except LedgerError as error:
+        raise GuideError(f"{LEDGER}:{error.line}: {error}; mend it") from None
+    # What is wrong with the others, the check tells.
+    sound = [claim for claim in ledger.claims if claim.sound]
+    return sorted(sound, key=lambda claim: claim.number), ledger.sources
 
 
 def claims_page(root: Path, programs: list[Program]) -> str:
@@ -88,17 +105,17 @@ def form(claims: list[Claim], sources: dict[str, str]) -> str:
         select(claims, name, label, known)
         for name, label, known in (
             ("verdict", "Verdict", {word: word for word in VERDICTS}),
-            ("badge", "Rests on", {word: word for word in BADGES}),
+            ("badge", "Badge", {word: word for word in BADGES}),
             ("topic", "Topic", {word: word for word in TOPICS}),
             ("source", "Source", sources),
         )
     )
     return (
         '<form class="guide-filter" role="search" aria-label="Claims" hidden>\n'
-        '<label>Words <input type="search" name="words" autocomplete="off">'
-        f"</label>\n{fields}"
+        '<label class="guide-words">Words <input type="search" name="words" '
+        f'autocomplete="off"></label>\n{fields}'
         '<p><button type="reset">Show all</button> '
-        '<span role="status"></span></p>\n</form>\n\n'
+        '<span role="status" aria-live="polite"></span></p>\n</form>\n\n'
     )
 
 
@@ -136,14 +153,20 @@ class Writer:
     def claim(self, claim: Claim) -> str:
         fields = claim.fields
         number, verdict = fields["number"], fields["verdict"]
+        badge = fields["badge"]
+        # No word is said twice.
+        badge = "" if badge == verdict else f" · {badge}"
         rows = [
             ("Said in", self.said_in(claim)),
             ("Explained in", self.page(fields["page"])),
             ("Measured by", self.experiments(claim)),
             ("Literature", self.literature(claim)),
+            ("Rests on", rests_on(claim)),
         ]
         listed = "".join(
             f"<dt>{term}</dt>\n<dd markdown>{text}</dd>\n"
+            if term != "Rests on"
+            else f"<dt>{term}</dt>\n<dd>\n{text}</dd>\n"
             for term, text in rows
             if text
         )
@@ -154,14 +177,13 @@ class Writer:
             f'data-source="{" ".join(claim.texts("source"))}" markdown>\n'
             f'<p class="guide-says" markdown>[{number}](#claim-{number}) '
             f"{one_line(fields['says'])}</p>\n"
-            f'<p class="guide-verdict"><strong>{verdict}</strong> '
-            f"{fields['badge'] if fields['badge'] != verdict else ''}</p>\n"
+            f'<p class="guide-verdict"><strong>{verdict}</strong>{badge}</p>\n'
             f"<p markdown>{one_line(fields['decides'])}</p>\n"
-            f"<dl markdown>\n{listed}</dl>\n{rests_on(claim)}</article>\n\n"
+            f"<dl data-search-exclude markdown>\n{listed}</dl>\n</article>\n\n"
         )
 
     def said_in(self, claim: Claim) -> str:
-        names = (self.sources[key] for key in claim.texts("source"))
+        names = (self.sources.get(key, key) for key in claim.texts("source"))
         return "; ".join(names)
 
     def page(self, target: str) -> str:
@@ -212,30 +234,38 @@ def rests_on(claim: Claim) -> str:
     if not required:
         return ""
     count = f"{len(required)} judgement{'s' * (len(required) > 1)}"
-    text = f"<details><summary>Rests on {count}</summary>\n"
+    text = f"<details><summary>{count}</summary>\n"
     for title, chosen in (
-        ("Speaks for it", [key for key in required if key not in against]),
-        ("Speaks against it", [key for key in required if key in against]),
+        ("For it:", [key for key in required if key not in against]),
+        ("Against it:", [key for key in required if key in against]),
     ):
         if against and chosen:
-            text += f"<p>{title}:</p>\n"
+            text += f"<p>{title}</p>\n"
         if chosen:
-            items = [judgement(key, required[key]) for key in chosen]
+            items = judgements({key: required[key] for key in chosen})
             text += f"<ul>\n{lines(items)}\n</ul>\n"
     return f"{text}</details>\n"
 
 
-def judgement(value: str, truth: bool) -> str:
-    """One of them, in words."""
-    file, _, key = value.partition(":")
-    name, _, device = file.rpartition(".")
-    framework = FRAMEWORK_NAMES.get(name.rpartition("_")[2], name)
-    where = framework + (device != "cpu") * f", {DEVICE_NAMES[device]}"
-    verb = "holds" if truth else "does not hold"
-    return (
-        f'<li><data value="{value}"><code>{key}</code></data> {verb} '
-        f"({where})</li>"
-    )
+def judgements(required: dict[str, bool]) -> list[str]:
+    """Each key once, with how it comes out in which framework."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for value, truth in required.items():
+        file, _, key = value.partition(":")
+        name, _, device = file.rpartition(".")
+        base, _, framework = name.rpartition("_")
+        where = f" in {FRAMEWORK_NAMES.get(framework)}" * (
+            framework in FRAMEWORK_NAMES
+        )
+        where += f" on a {DEVICE_NAMES[device]}" * (device != "cpu")
+        verb = "holds" if truth else "does not hold"
+        found.setdefault((base, key), []).append(
+            f'<data value="{value}">{verb}{where}</data>'
+        )
+    return [
+        f"<li><code>{key}</code> {', '.join(said)}</li>"
+        for (_, key), said in found.items()
+    ]
 
 
 def one_line(text: str) -> str:

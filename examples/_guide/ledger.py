@@ -118,6 +118,16 @@ class Claim:
     def number(self) -> object:
         return self.fields.get("number", "without a number")
 
+    @property
+    def sound(self) -> bool:
+        """Whether each field that it must have is there and of its kind."""
+        return all(
+            of_kind(self.fields[name], kind)
+            if name in self.fields
+            else not needed
+            for name, (kind, needed) in FIELDS.items()
+        )
+
     def texts(self, name: str) -> list[str]:
         """A field that is a text or a list of texts, as a list."""
         found = self.fields.get(name, [])
@@ -199,6 +209,24 @@ def read_ledger(text: str) -> Ledger:
             at = re.search(rf"^[ \t\[]*{re.escape(name)}\b", text, re.M)
             ledger.others.append((name, at.start() if at else 0))
     return ledger
+
+
+def of_kind(found: object, kind: str) -> bool:
+    """Whether a field's value is of the kind that it must be."""
+    if kind == TEXT:
+        return isinstance(found, str) and bool(found.strip())
+    if kind == LIST:
+        texts = [found] if isinstance(found, str) else found
+        return (
+            isinstance(texts, list)
+            and bool(texts)
+            and all(isinstance(text, str) and text.strip() for text in texts)
+        )
+    if kind == TRUTHS:
+        return isinstance(found, dict) and all(
+            isinstance(truth, bool) for truth in found.values()
+        )
+    return isinstance(found, int) and not isinstance(found, bool) and found > 0
 
 
 def places_of(text: str) -> list[tuple[int, dict[str, int]]]:

@@ -6,7 +6,7 @@
   const form = document.querySelector("form.guide-filter");
   if (!form) return;
   const claims = [...document.querySelectorAll(".guide-claim")];
-  const headings = [...document.querySelectorAll(".guide-claim")]
+  const headings = claims
     .map((claim) => claim.previousElementSibling)
     .filter((before) => before && before.matches("h2"));
   const choices = [...form.querySelectorAll("select")];
@@ -71,14 +71,19 @@
     show();
   }
 
+  // Browsers refuse to change the address at every key.
+  let timer;
   function change() {
     show();
-    remember();
+    clearTimeout(timer);
+    timer = setTimeout(remember, 200);
   }
 
   function showAll() {
     for (const field of [...choices, words]) field.value = "";
-    change();
+    clearTimeout(timer);
+    show();
+    remember();
   }
 
   // Whoever comes for one claim or topic sees it, whatever is chosen.
@@ -105,6 +110,7 @@
     link.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
+      clearTimeout(timer);
       history.pushState(history.state, "", link.href);
       recall();
     });
