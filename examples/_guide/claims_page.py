@@ -145,7 +145,8 @@ class Writer:
         self, root: Path, programs: list[Program], sources: dict[str, str]
     ) -> None:
         self.root, self.programs, self.sources = root, programs, sources
-        self.titles: dict[str, str] = {}
+        # Its own title is not read: the page may not be written yet.
+        self.titles = {"claims.md": "Claims"}
         references = root / "docs/references.md"
         text = references.read_text("utf-8") if references.is_file() else ""
         self.works = {key: label for label, key in WORK.findall(text)}
@@ -161,15 +162,15 @@ class Writer:
             ("Explained in", self.page(fields["page"])),
             ("Measured by", self.experiments(claim)),
             ("Literature", self.literature(claim)),
-            ("Rests on", rests_on(claim)),
         ]
         listed = "".join(
             f"<dt>{term}</dt>\n<dd markdown>{text}</dd>\n"
-            if term != "Rests on"
-            else f"<dt>{term}</dt>\n<dd>\n{text}</dd>\n"
             for term, text in rows
             if text
         )
+        folded = rests_on(claim)
+        if folded:
+            listed += f"<dt>Rests on</dt>\n<dd>\n{folded}</dd>\n"
         return (
             f'<article class="guide-claim" id="claim-{number}" '
             f'aria-label="Claim {number}" data-verdict="{verdict}" '
