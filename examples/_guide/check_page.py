@@ -514,11 +514,11 @@ def settings_of(project: Examined, program: Program) -> set[str]:
     if "numbers" not in program.__dict__:
         found: set[str] = set()
         try:
-            sources = program.settings
+            assigned = program.assigned
         except SyntaxError:
-            sources = {}
-        for source in sources.values():
-            for node in ast.walk(ast.parse(source)):
+            assigned = {}
+        for value in assigned.values():
+            for node in ast.walk(value):
                 number = constant(node)
                 if number is not None:
                     found.add(canonical(number))

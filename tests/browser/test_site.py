@@ -496,6 +496,99 @@ def test_search_finds_a_page_and_opens_it(open_page):
     page.wait_for_url("**/lab/extra-page/**")
 
 
+def shown_claims(page):
+    return page.locator(".guide-claim:visible")
+
+
+def choose(page, name):
+    """Choose the first word there is to choose; returns it."""
+    choice = page.locator(f"select[name={name}]")
+    word = choice.locator("option").nth(1).get_attribute("value")
+    choice.select_option(word)
+    return word
+
+
+def test_claims_are_filtered_and_the_address_tells_it(open_page):
+    page = open_page("claims/")
+    total = page.locator(".guide-claim").count()
+    status = page.locator(".guide-filter [role=status]")
+    expect(status).to_have_text(f"{total} of {total} claims")
+    expect(shown_claims(page)).to_have_count(total)
+    verdict, source = choose(page, "verdict"), choose(page, "source")
+    fitting = page.locator(
+        f'.guide-claim[data-verdict="{verdict}"][data-source~="{source}"]'
+    ).count()
+    expect(status).to_have_text(
+        f"{fitting} of {total} claims"
+        if fitting
+        else "No claim fits. Show all, or choose less."
+    )
+    expect(shown_claims(page)).to_have_count(fitting)
+    page.wait_for_url(lambda url: f"source={source}" in url)
+    # Whoever is sent the address sees the same.
+    page.reload()
+    expect(shown_claims(page)).to_have_count(fitting)
+    expect(page.locator("select[name=verdict]")).to_have_value(verdict)
+
+
+def test_claims_are_searched_with_the_keyboard(open_page):
+    page = open_page("claims/")
+    total = page.locator(".guide-claim").count()
+    says = page.locator(".guide-says").last.inner_text()
+    page.get_by_label("Words").focus()
+    # Its number and its first words, in any case.
+    page.keyboard.type(" ".join(says.split()[:8]).upper())
+    expect(shown_claims(page)).to_have_count(1)
+    expect(shown_claims(page).locator(".guide-says")).to_have_text(says)
+    # A topic without a claim that fits is not there.
+    expect(page.locator("article h2:visible")).to_have_count(1)
+    page.keyboard.type(" nosuchword")
+    status = page.locator(".guide-filter [role=status]")
+    expect(status).to_have_text("No claim fits. Show all, or choose less.")
+    show_all = page.get_by_role("button", name="Show all")
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        if show_all.evaluate("e => e === document.activeElement"):
+            break
+    page.keyboard.press("Enter")
+    expect(shown_claims(page)).to_have_count(total)
+    expect(page.get_by_label("Words")).to_be_focused()
+    assert page.url.endswith("/claims/")
+
+
+def test_a_count_of_claims_leads_to_those_and_back(open_page):
+    page = open_page("claims/")
+    total = page.locator(".guide-claim").count()
+    link = page.locator(".guide-counts a").first
+    verdict = link.inner_text()
+    link.click()
+    fitting = page.locator(f'.guide-claim[data-verdict="{verdict}"]').count()
+    expect(shown_claims(page)).to_have_count(fitting)
+    page.go_back()
+    expect(shown_claims(page)).to_have_count(total)
+
+
+def test_a_link_to_a_claim_shows_it_whatever_is_chosen(open_page):
+    page = open_page("claims/")
+    last = page.locator(".guide-claim").last.get_attribute("id")
+    page.goto(f"claims/?words=nosuchword#{last}")
+    expect(page.locator(f"#{last}")).to_be_in_viewport()
+    assert page.url.endswith(f"/claims/#{last}")
+
+
+def test_claims_without_scripts_are_a_plain_list(open_page):
+    page = open_page("claims/", java_script_enabled=False)
+    total = page.locator(".guide-claim").count()
+    assert total > 0
+    expect(shown_claims(page)).to_have_count(total)
+    expect(page.locator(".guide-filter")).to_be_hidden()
+
+
+def test_the_page_of_claims_is_light(site):
+    content = (site / "claims/index.html").read_bytes()
+    assert len(gzip.compress(content)) < 100_000
+
+
 def test_a_notebook_page_links_downloads_and_says_that_it_was_not_run(
     site, open_page
 ):
