@@ -74,7 +74,7 @@ def flow():
     figure, axes = new_figure(height=6.2)
     axis = axes[0]
     axis.set_axis_off()
-    axis.set(xlim=(0, 100), ylim=(-len(FLOW) * 10, 0))
+    axis.set(xlim=(0, 101), ylim=(-len(FLOW) * 10, 0))
     # Left and right edge of a box in the column, and of one beside it.
     column, beside = (11, 55), (64, 100)
 
@@ -91,7 +91,17 @@ def flow():
                 linewidth=1.6 if question else 0.8,
             )
         )
-        axis.text((left + right) / 2, middle, text, ha="center", va="center")
+        # Line by line: each is then centred in the reader's own font too.
+        lines = text.split("\n")
+        for number, line in enumerate(lines):
+            axis.text(
+                (left + right) / 2,
+                middle + 2.3 * ((len(lines) - 1) / 2 - number),
+                line,
+                ha="center",
+                va="center",
+                fontsize=11.5,
+            )
 
     def arrow(points, label=None, at=None):
         """Along the points; the last piece has the head."""
@@ -110,7 +120,7 @@ def flow():
                 },
             )
         if label:
-            axis.text(*at, label, ha="center", va="bottom", style="italic")
+            axis.text(*at, label, ha="center", va="bottom", fontsize=11.5)
 
     middles = [-5 - 10 * row for row in range(len(FLOW))]
     centre = sum(column) / 2
