@@ -218,7 +218,7 @@ print("a weighted loss of one batch:", weighted_loss)
 # ## Train many networks at once
 #
 # One for each data set and rate, on batches of its own. Adam's steps are
-# proportional to the rate, so it runs at a rate of 1, and what it moves is
+# proportional to the rate, so it runs at a rate of one, and what it moves is
 # multiplied by each network's own.
 
 
@@ -412,9 +412,10 @@ for regime in ("one", "root", "tuned", "weighted", "stratified"):
 # ## Measure
 #
 # Recall is the share of the attacks that are found, precision the share of
-# attacks among what is flagged; it counts as 0 where nothing is flagged. Both
-# need a threshold: a probability of one half, or the one with the best F1 on
-# the validation data. Average precision needs none: it judges the ranking.
+# attacks among what is flagged; it counts as zero where nothing is flagged.
+# Both need a threshold: a probability of one half, or the one with the best
+# F1 on the validation data. Average precision needs none: it judges the
+# ranking.
 
 # %%
 FEW = {"because": "short run"} if SHORT else {}
@@ -480,7 +481,15 @@ def measure(run):
 measured = {key: measure(run) for key, run in runs.items()}
 
 for batch_size in COUNTED_SIZES:
-    exact(f"attacks_per_batch.{batch_size}", batch_size / ATTACK_IN, "attacks")
+    mean = batch_size / ATTACK_IN
+    exact(f"attacks_per_batch.{batch_size}", mean, "attacks")
+    # Of a draw without replacement, relative to its mean.
+    left = (NUM_TRAIN - batch_size) / (NUM_TRAIN - 1)
+    exact(
+        f"spread_of_attacks.{batch_size}",
+        np.sqrt(mean * (1 - 1 / ATTACK_IN) * left) / mean,
+        "times the mean",
+    )
     chance = chance_without_class(batch_size, NUM_TRAIN, NUM_TRAIN // ATTACK_IN)
     exact(f"chance_without.{batch_size}", chance, "share of batches")
     put(
@@ -488,6 +497,7 @@ for batch_size in COUNTED_SIZES:
         empty_shares[batch_size],
         "share of batches",
     )
+exact("attacks_per_epoch", NUM_TRAIN // ATTACK_IN, "attacks")
 for batch_size in BATCH_SIZES:
     exact(
         f"updates_per_epoch.{batch_size}",
@@ -664,6 +674,25 @@ judge(
     *often,
 )
 judge(
+    "most_small_batches_hold_no_attack",
+    values[f"chance_without.{smallest}"]["value"] > 0.5,
+    f"chance_without.{smallest}",
+)
+judge(
+    "large_batches_hardly_ever_hold_no_attack",
+    values[f"empty_per_epoch.{largest}"]["value"] < 0.01,
+    f"empty_per_epoch.{largest}",
+)
+spreads = [f"spread_of_attacks.{size}" for size in COUNTED_SIZES]
+judge(
+    "larger_batches_hold_a_steadier_share",
+    all(
+        values[left]["value"] > values[right]["value"]
+        for left, right in zip(spreads, spreads[1:])
+    ),
+    *spreads,
+)
+judge(
     "batch_gradients_add_up",
     max(gradient_errors.values()) < EQUAL_SHARE,
     "gradient_sums_that_differ",
@@ -684,6 +713,13 @@ judge(
     "weighted_loss_divides_by_the_weights",
     abs(weighted_loss - by_weights) < abs(weighted_loss - by_batch),
     "weighted_loss",
+)
+judge(
+    "small_batches_weaken_such_weights",
+    values[f"attack_weight_share.{smallest}"]["value"] < 0.25
+    and values[f"attack_weight_share.{largest}"]["value"] > 0.45,
+    f"attack_weight_share.{smallest}",
+    f"attack_weight_share.{largest}",
 )
 judge(
     "rates_lie_inside_their_grids",
@@ -738,7 +774,7 @@ for batch_size in (smallest, largest):
             high(key.format(metric)) < MARGIN_POINTS,
             key.format(metric),
         )
-    for metric in ("average_precision", "recall"):
+    for metric in ("average_precision", "f1_chosen"):
         key = f"stratified_less_plain.{metric}.{batch_size}"
         judge(
             f"stratified_gains_nothing.{metric}.{batch_size}",
