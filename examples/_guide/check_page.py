@@ -35,6 +35,7 @@ DATA_LANGUAGES = {
     "text", "console", "json", "yaml", "toml", "ini", "csv", "bibtex", "html",
     "xml", "css", "markdown", "md", "diff", "latex", "mermaid", "makefile",
 }  # fmt: skip
+IMPORT = re.compile(r"^[ \t]*(?P<from>from|import)[ \t]+snippets\b", re.M)
 SECTION = re.compile(r"^[ \t]*# --8<-- \[start:([^\]]+)\]", re.M)
 LONE_NUMBER = re.compile(
     r"(?P<sign>[-−]?)(?P<digits>\d[\d,_]*(?:\.\d+)?(?:e[-+]?\d+)?)"
@@ -442,6 +443,13 @@ class PageCheck:
                 fence.start,
                 f"no test runs {language}; embed a tested file, or say above "
                 "it: <!-- not run, because: … -->",
+            )
+        elif (found := IMPORT.search(fence.body)) is not None:
+            self.tell(
+                fence.body_start + found.start("from"),
+                "imports a snippet, which a reader who copies this does not "
+                "have; embed it in a fence above, and write above this one: "
+                "<!--pytest-codeblocks:cont-->",
             )
         elif re.search(r"skip|xfail", fence.comments):
             if not re.search(r"because:\s*(?!--)\S", fence.comments):
