@@ -412,12 +412,12 @@ for size in TARGET_SIZES[::2]:
 
 
 # %%
+# --8<-- [start:fill_the_memory]
 def try_batch(batch_size):
     if batch_size > LIMIT:
         raise MemoryError(f"{batch_size} examples do not fit")
 
 
-# --8<-- [start:fill_the_memory]
 def fill_the_memory():
     return find_largest_batch(try_batch, largest=NUM_TRAIN)
 
@@ -580,11 +580,11 @@ rates = {
 
 
 # %%
+# --8<-- [start:time_first_update]
 def one_batch():
     return x_one[:SMALL], y_one[:SMALL]
 
 
-# --8<-- [start:time_first_update]
 def time_first_update():
     model = build_model(FIRST_SEED)
     model.compile(keras.optimizers.SGD(RATE), loss_function)
@@ -617,10 +617,10 @@ later_update = time_later_updates()
 
 
 # %%
+# --8<-- [start:forget_to_wait]
 device = ThreadPoolExecutor(max_workers=1)
 
 
-# --8<-- [start:forget_to_wait]
 def forget_to_wait(work):
     start = time.perf_counter()
     device.submit(work)
@@ -653,7 +653,7 @@ device.shutdown()
 # %% [markdown]
 # ## Trust one seed
 #
-# Two near sizes at one rate, and one size twice, with other initial weights
+# Two near sizes at one rate, and one of them again, with other initial weights
 # and another order each time.
 
 # %%
@@ -737,6 +737,7 @@ flattered = {
 
 
 # %%
+# --8<-- [start:blame_the_batch]
 class SlowLoader:
     def __init__(self, batch_size):
         self.batch_size = batch_size
@@ -756,7 +757,6 @@ def update(batch):
     model.train_on_batch(*batch)
 
 
-# --8<-- [start:blame_the_batch]
 def blame_the_batch(batch_size):
     """Examples per second of the loop, loader and update together."""
     loader, count = SlowLoader(batch_size), 0

@@ -416,12 +416,12 @@ for size in TARGET_SIZES[::2]:
 
 
 # %%
+# --8<-- [start:fill_the_memory]
 def try_batch(batch_size):
     if batch_size > LIMIT:
         raise MemoryError(f"{batch_size} examples do not fit")
 
 
-# --8<-- [start:fill_the_memory]
 def fill_the_memory():
     return find_largest_batch(try_batch, largest=NUM_TRAIN)
 
@@ -593,6 +593,7 @@ rates = {
 
 
 # %%
+# --8<-- [start:time_first_update]
 def one_batch():
     return x_one[:SMALL], y_one[:SMALL]
 
@@ -603,7 +604,6 @@ def plain_update(model, optimizer, x, y):
     optimizer.step()
 
 
-# --8<-- [start:time_first_update]
 def time_first_update():
     model = build_model(FIRST_SEED)
     optimizer = torch.optim.SGD(model.parameters(), RATE)
@@ -636,10 +636,10 @@ later_update = time_later_updates()
 
 
 # %%
+# --8<-- [start:forget_to_wait]
 device = ThreadPoolExecutor(max_workers=1)
 
 
-# --8<-- [start:forget_to_wait]
 def forget_to_wait(work):
     start = time.perf_counter()
     device.submit(work)
@@ -672,7 +672,7 @@ device.shutdown()
 # %% [markdown]
 # ## Trust one seed
 #
-# Two near sizes at one rate, and one size twice, with other initial weights
+# Two near sizes at one rate, and one of them again, with other initial weights
 # and another order each time.
 
 # %%
@@ -756,6 +756,7 @@ flattered = {
 
 
 # %%
+# --8<-- [start:blame_the_batch]
 class SlowLoader:
     def __init__(self, batch_size):
         self.batch_size = batch_size
@@ -777,7 +778,6 @@ def update(batch):
     optimizer.step()
 
 
-# --8<-- [start:blame_the_batch]
 def blame_the_batch(batch_size):
     """Examples per second of the loop, loader and update together."""
     loader, count = SlowLoader(batch_size), 0
