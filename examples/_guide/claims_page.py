@@ -26,10 +26,10 @@ from _guide.project import (
 TITLE = re.compile(r"^# (.+?)[ \t]*(?:\{[^}]*\})?[ \t]*$", re.M)
 WORK = re.compile(r"^## (.+?) \{ #(\S+) \}$", re.M)
 INTRODUCTION = """\
-**{count} statements about batch size, each with a verdict, the number that
-decides it and what it rests on.** They come from articles and lessons, from
-published work and from what people ask. All are paraphrased: they are told in
-our words, and often shortened. No source is blamed; most say what many say.
+**{count} statements about batch size, each with a verdict, what decides it and
+what it rests on.** They come from articles and lessons, from published work
+and from what people ask. All are paraphrased: they are told in our words, and
+often shortened. No source is blamed; most say what many say.
 
 A verdict that we measured names the judgements of our programs that it needs;
 if one of them comes out otherwise, the site is not built. Where we measured

@@ -624,6 +624,10 @@ def test_edit_and_report_links_lead_to_the_source(site, open_page):
     assert edit.get_attribute("href") == (
         f"{REPO_URL}/edit/main/{program.where}"
     )
+    page.goto("claims/")
+    assert (
+        edit.get_attribute("href") == f"{REPO_URL}/edit/main/docs/claims.toml"
+    )
     page.goto("evidence/")
     expect(edit).to_have_count(0)
 
