@@ -294,8 +294,11 @@ judge(
     all(low(key) > -MARGIN_POINTS for key in found),
     *found,
 )
-found = f"gap.high.{LARGEST}.{smallest}"
-judge("high.smallest_is_behind_with_most_data", high(found) < 0, found)
+for arm in ARMS:
+    found = f"gap.{arm}.{LARGEST}.{smallest}"
+    judge(f"{arm}.smallest_is_behind_with_most_data", high(found) < 0, found)
+    found = f"gap.{arm}.{LARGEST}.{largest}"
+    judge(f"{arm}.largest_leads_with_most_data", low(found) > 0, found)
 found = gaps("tuned", *DATA_SET_SIZES)
 judge(
     "tuned.no_size_is_ahead",
@@ -312,8 +315,6 @@ judge(
     all(high(key) < MARGIN_POINTS for key in found),
     *found,
 )
-found = f"gap.updates.{LARGEST}.{largest}"
-judge("updates.largest_leads_with_most_data", low(found) > 0, found)
 for arm in ("high", "updates"):
     found = f"gained_with_data.{arm}.{largest}"
     judge(f"{arm}.largest_gains_with_data", low(found) > 0, found)
