@@ -103,7 +103,11 @@ def accumulate_gradients_keras(
             with tf.GradientTape() as tape:
                 loss = loss_of(part)
                 scaled = optimizer.scale_loss(loss)
-            return loss, tape.gradient(scaled, variables)
+            # That of an embedding comes in parts, which are added up here.
+            return loss, [
+                None if each is None else tf.convert_to_tensor(each)
+                for each in tape.gradient(scaled, variables)
+            ]
 
     elif backend == "torch":
         import torch
@@ -134,8 +138,6 @@ def accumulate_gradients_keras(
         for index, gradient in enumerate(gradients):
             if gradient is None:
                 continue
-            # That of an embedding may be sparse.
-            gradient = ops.convert_to_tensor(gradient)
             before = totals[index]
             totals[index] = gradient if before is None else before + gradient
     if all(each is None for each in totals):

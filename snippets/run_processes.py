@@ -26,9 +26,10 @@ def run_processes(work, num_processes=2, time_limit=120.0, **arguments):
     time_limit: seconds for all of it, imports included.
     Returns a list: what each process returned.
     Raises ValueError for a number that is not above 0, RuntimeError with the
-    end of its output where a process fails, and TimeoutError with the same
-    where the time is up. However it ends, also by Ctrl-C or because your
-    program is killed, all processes end, and no file stays behind.
+    end of its output where a process fails, and TimeoutError with the same,
+    and with the line at which it waits, where the time is up. However it
+    ends, also by Ctrl-C or because your program is killed, all processes
+    end, and no file stays behind.
     """
     if num_processes != int(num_processes) or num_processes < 1:
         raise ValueError(
@@ -42,9 +43,11 @@ def run_processes(work, num_processes=2, time_limit=120.0, **arguments):
     # A process waits for the end of its input, which comes when we close it
     # or are gone.
     child = """
-import os, pickle, shutil, sys, threading
+import faulthandler, os, pickle, shutil, sys, threading
 
 folder, process = sys.argv[1], int(sys.argv[2])
+# Where the time is nearly up, its output says what it waits for.
+faulthandler.dump_traceback_later(0.9 * float(sys.argv[3]))
 
 
 def wait():
@@ -65,7 +68,8 @@ with open(result + ".part", "wb") as stream:
     pickle.dump(found, stream)
 # Whole or not at all.
 os.replace(result + ".part", result)
-# Others may still need this process to end their own work.
+# Others may still need this process to end their own work: so it ends, and
+# leaves a group of processes, only with all.
 waiting.join()
 """
     # All at once, so that no port is given twice.
@@ -85,7 +89,7 @@ waiting.join()
 
         def last_words(process):
             with open(path(f"output{process}"), errors="replace") as stream:
-                return "".join(stream.readlines()[-20:]) or "no output\n"
+                return "".join(stream.readlines()[-60:]) or "no output\n"
 
         packed = cloudpickle.dumps((work, addresses, arguments))
         with open(path("work"), "wb") as stream:
@@ -96,7 +100,10 @@ waiting.join()
                 with open(path(f"output{process}"), "wb") as output:
                     running.append(
                         subprocess.Popen(
-                            [sys.executable, "-c", child, folder, str(process)],
+                            [
+                                *(sys.executable, "-c", child),
+                                *(folder, str(process), str(time_limit)),
+                            ],
                             stdin=subprocess.PIPE,
                             stdout=output,
                             stderr=subprocess.STDOUT,

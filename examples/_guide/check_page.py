@@ -35,6 +35,7 @@ DATA_LANGUAGES = {
     "text", "console", "json", "yaml", "toml", "ini", "csv", "bibtex", "html",
     "xml", "css", "markdown", "md", "diff", "latex", "mermaid", "makefile",
 }  # fmt: skip
+IMPORT = re.compile(r"^[ \t]*(?P<from>from|import)[ \t]+snippets\b", re.M)
 SECTION = re.compile(r"^[ \t]*# --8<-- \[start:([^\]]+)\]", re.M)
 LONE_NUMBER = re.compile(
     r"(?P<sign>[-−]?)(?P<digits>\d[\d,_]*(?:\.\d+)?(?:e[-+]?\d+)?)"
@@ -443,6 +444,13 @@ class PageCheck:
                 f"no test runs {language}; embed a tested file, or say above "
                 "it: <!-- not run, because: … -->",
             )
+        elif (found := IMPORT.search(fence.body)) is not None:
+            self.tell(
+                fence.body_start + found.start("from"),
+                "imports a snippet, which a reader who copies this does not "
+                "have; embed it in a fence above, and write above this one: "
+                "<!--pytest-codeblocks:cont-->",
+            )
         elif re.search(r"skip|xfail", fence.comments):
             if not re.search(r"because:\s*(?!--)\S", fence.comments):
                 self.tell(
@@ -514,11 +522,11 @@ def settings_of(project: Examined, program: Program) -> set[str]:
     if "numbers" not in program.__dict__:
         found: set[str] = set()
         try:
-            sources = program.settings
+            assigned = program.assigned
         except SyntaxError:
-            sources = {}
-        for source in sources.values():
-            for node in ast.walk(ast.parse(source)):
+            assigned = {}
+        for value in assigned.values():
+            for node in ast.walk(value):
                 number = constant(node)
                 if number is not None:
                     found.add(canonical(number))

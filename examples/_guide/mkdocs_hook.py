@@ -51,7 +51,10 @@ def renew(root):
     """Write the generated pages anew, if need be; True if that failed."""
     global made_from
     # A page that is saved should show at once.
-    sources = (".build/results/*", "examples/*/*", "snippets/*", "docs/*.bib")
+    sources = (
+        *(".build/results/*", "examples/*/*", "snippets/*"),
+        *("docs/*.bib", "docs/*.toml"),
+    )
     times = {p: p.stat().st_mtime_ns for s in sources for p in root.glob(s)}
     if serving and times == made_from:
         return False
@@ -77,5 +80,7 @@ def on_page_context(context, page, config, nav):
         page.edit_url = edit.replace(f"docs/{path}", where)
     elif path == "references.md" and edit:
         page.edit_url = edit.removesuffix("md") + "bib"
+    elif path == "claims.md" and edit:
+        page.edit_url = edit.removesuffix("md") + "toml"
     elif path.startswith(("evidence/", "notebooks/")):
         page.edit_url = None

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from _guide.claims_page import claims_of, claims_page
 from _guide.draw import fresh_result
+from _guide.ledger import LEDGER
 from _guide.project import (
     DEVICE_NAMES,
     DEVICES,
@@ -103,10 +105,14 @@ def write_pages(root: Path) -> list[Result]:
         if result.shown:
             files[f"evidence/{result.name}.json"] = opened(result)
     pages = pages_of(root, list(topics))
+    ledger, _ = claims_of(root)
     files["evidence/index.md"] = evidence_index(topics, pages)
     for topic, of_topic in topics.items():
         page = pages.get(topic)
-        files[f"evidence/{topic}.md"] = evidence(topic, of_topic, page)
+        settled = [c for c in ledger if topic in c.texts("experiment")]
+        files[f"evidence/{topic}.md"] = evidence(
+            topic, of_topic, page, [claim.number for claim in settled]
+        )
         for program in {result.program for result in of_topic}:
             mine = [r for r in of_topic if r.program == program]
             files |= program_files(root, program, mine, page)
@@ -118,6 +124,7 @@ def write_pages(root: Path) -> list[Result]:
             if f"{folder}/{path.name}" not in files:
                 path.unlink()
     references(root)
+    claims(root, members)
     return found
 
 
@@ -224,7 +231,9 @@ def differing(found: list[Result]) -> list[tuple[Result, str, dict, dict]]:
     return rows
 
 
-def evidence(topic: str, found: list[Result], page: str | None) -> str:
+def evidence(
+    topic: str, found: list[Result], page: str | None, claims: list[int]
+) -> str:
     """The page with every value and judgement of a topic."""
     text = front(
         f"Evidence: {topic.replace('_', ' ')}",
@@ -234,6 +243,9 @@ def evidence(topic: str, found: list[Result], page: str | None) -> str:
     )
     if page:
         text += f"What [the page](../{page}) rests on.\n\n"
+    if claims:
+        listed = (f"[{n}](../claims.md#claim-{n})" for n in claims)
+        text += f"Claims that it decides: {', '.join(listed)}.\n\n"
     for result in found:
         text += f"## {result.program.name}, {DEVICE_NAMES[result.device]} "
         text += f"{{ #{result.name} }}\n\n"
@@ -563,6 +575,24 @@ def gallery(topics: dict[str, list[Result]], pages: dict) -> str:
                 f"{said[0].upper() + said[1:]}.\n\n"
             )
     return text.rstrip() + "\n"
+
+
+# Claims
+
+
+def claims(root: Path, members: list[Program]) -> None:
+    """Write docs/claims.md, if there is a ledger."""
+    page = root / "docs/claims.md"
+    if not (root / LEDGER).is_file():
+        page.unlink(missing_ok=True)
+        return
+    text = front(
+        "Claims",
+        "What is said about batch size, and which of it holds.",
+        # Found when searched for, but after the pages that explain.
+        "search:\n  boost: 0.5",
+    )
+    write_whole(page, text + claims_page(root, members))
 
 
 # References

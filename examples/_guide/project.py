@@ -20,6 +20,7 @@ DEVICE_NAMES = {"cpu": "CPU", "gpu": "GPU"}
 
 # What `guide build` writes under docs/; git ignores the same paths.
 GENERATED = (
+    "docs/claims.md",
     "docs/downloads/",
     "docs/evidence/",
     "docs/figures/",
@@ -203,16 +204,17 @@ class Program:
             text = SHORT_SWITCH.sub("SHORT = True", text, count=1)
         return text
 
+    @property
+    def assigned(self) -> dict[str, ast.expr]:
+        """Upper-case names assigned at top level, with what is assigned."""
+        return outline(self.text).assigned
+
     @cached_property
     def settings(self) -> dict[str, str]:
         """Upper-case names assigned at top level, with their source text."""
-        found = {}
-        for node in ast.parse(self.text).body:
-            if isinstance(node, ast.Assign) and len(node.targets) == 1:
-                target = node.targets[0]
-                if isinstance(target, ast.Name) and target.id.isupper():
-                    found[target.id] = ast.unparse(node.value)
-        return found
+        return {
+            name: ast.unparse(value) for name, value in self.assigned.items()
+        }
 
 
 def programs(root: Path) -> list[Program]:
@@ -306,7 +308,7 @@ def code_only(text: str) -> str:
     Works on the characters of the source, not on a syntax tree, so that the
     answer is the same for every version of Python. Strings stay as they are.
     """
-    for start, end in reversed(docstring_spans(text)):
+    for start, end in reversed(outline(text).docstrings):
         text = text[:start] + text[end:]
     strings = []
 
@@ -322,8 +324,18 @@ def code_only(text: str) -> str:
     return re.sub("\0", lambda _: next(hidden), code)
 
 
-def docstring_spans(text: str) -> list[tuple[int, int]]:
-    """Where the docstrings of module, classes and functions lie, in order."""
+@dataclass(frozen=True)
+class Outline:
+    """What is asked of a syntax tree, which itself takes much memory."""
+
+    # Where the docstrings of module, classes and functions lie, in order.
+    docstrings: list[tuple[int, int]]
+    assigned: dict[str, ast.expr]
+
+
+@cache
+def outline(text: str) -> Outline:
+    """What the text of a program or snippet holds; it is parsed once."""
     lines = text.split("\n")
     starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
 
@@ -332,8 +344,14 @@ def docstring_spans(text: str) -> list[tuple[int, int]]:
         before = lines[line - 1].encode()[:column].decode()
         return starts[line - 1] + len(before)
 
-    spans = []
-    pending: list[ast.AST] = [ast.parse(text)]
+    spans, assigned = [], {}
+    tree = ast.parse(text)
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            target = node.targets[0]
+            if isinstance(target, ast.Name) and target.id.isupper():
+                assigned[target.id] = node.value
+    pending: list[ast.AST] = [tree]
     while pending:
         node = pending.pop()
         for part in ("body", "orelse", "finalbody", "handlers", "cases"):
@@ -350,4 +368,4 @@ def docstring_spans(text: str) -> list[tuple[int, int]]:
                 start = offset(first.lineno, first.col_offset)
                 end = offset(first.end_lineno, first.end_col_offset)
                 spans.append((start, end))
-    return sorted(spans)
+    return Outline(sorted(spans), assigned)

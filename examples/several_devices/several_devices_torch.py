@@ -497,7 +497,6 @@ def work(process, addresses):
     found["history"] = train_stack(process, NUM_DEVICES)
     found["synchronised_layer"] = synchronised_layer()
     found["usual_training"] = usual_training()
-    distributed.destroy_process_group()
     return found
 
 

@@ -1,4 +1,4 @@
-"""How long `guide check` takes for a thousand pages."""
+"""How long `guide check` takes for a thousand pages and a ledger of claims."""
 
 import json
 import tempfile
@@ -11,6 +11,7 @@ from _guide.project import Program
 PAGES = 1000
 NUMBERS = 10_000
 PROGRAMS = 20
+CLAIMS = 250
 
 HEADER = """\
 # %% [markdown]
@@ -45,12 +46,16 @@ def make_project(root):
                 f"value.{n}": {"value": n + 0.5, "unit": "ratio", "exact": True}
                 for n in range(per_program)
             }
+            judgements = {
+                "holds": {"holds": True, "because": ["value.0"]},
+                "fails": {"holds": False, "because": ["value.0"]},
+            }
             provenance = {
                 "program": path.stem,
                 "code": Program(root, path).code_hash,
                 "short": False,
             }
-            result = {"values": values, "judgements": {}, "series": {}}
+            result = {"values": values, "judgements": judgements, "series": {}}
             result["provenance"] = provenance
             path.with_suffix(".cpu.json").write_text(json.dumps(result))
             keys += [(f"{path.stem}.cpu:{key}", values[key]) for key in values]
@@ -68,11 +73,42 @@ def make_project(root):
         (root / "docs" / name).write_text(text)
         pages.append(f"  - {name}\n")
     (root / "docs/index.md").write_text("# First page\n")
+    (root / "docs/claims.toml").write_text(
+        '[sources]\nfirst = "a first article"\n'
+        + "".join(map(make_claim, range(CLAIMS)))
+    )
     (root / "snippets").mkdir()
     (root / "README.md").write_text("# Project\n")
     (root / "mkdocs.yml").write_text(
         "site_name: Generated\nnav:\n  - index.md\n" + "".join(pages)
     )
+
+
+def make_claim(number):
+    """A row of the ledger, as long as they usually are."""
+    topic = f"topic{number % PROGRAMS:02d}"
+    judgements = ", ".join(
+        f'"{topic}_{framework}.cpu:{key}" = {truth}'
+        for framework in ("keras", "torch")
+        for key, truth in (("holds", "true"), ("fails", "false"))
+    )
+    return f"""
+[[claim]]
+number = {number + 1}
+topic = "speed"
+source = "first"
+says = "Here is what people say of `64` examples, in a sentence or in two."
+verdict = "depends"
+badge = "measured here"
+decides = '''
+It is <data value="{topic}_keras.cpu:value.0">0.5</data> times as much, with
+`code = 1` and a [page](index.md), and elsewhere it is otherwise, which takes
+a sentence as well.
+'''
+requires = {{{judgements}}}
+experiment = "{topic}"
+page = "{topic}.md#there"
+"""
 
 
 def measure():
@@ -81,7 +117,10 @@ def measure():
         make_project(root)
 
         (taken,) = medians(lambda: guide(root, "check"))
-        what = f"guide check, {PAGES:,} pages and {NUMBERS:,} bound numbers"
+        what = (
+            f"guide check, {PAGES:,} pages, {NUMBERS:,} bound numbers, "
+            f"{CLAIMS} claims"
+        )
         yield Row(what, taken, "s", at_most=1)
 
 

@@ -169,6 +169,25 @@ def lab_pages(site):
     )
 
 
+def calculators(site):
+    """The path of a page for each calculator by name."""
+    return {
+        name: path.parent.relative_to(site).as_posix() + "/"
+        for path in sorted(site.rglob("index.html"))
+        for name in re.findall(
+            r'data-calculator="([\w-]+)"', path.read_text("utf-8")
+        )
+    }
+
+
+def open_calculator(open_page, site, name, **options):
+    """The page with the calculator, and the calculator's form."""
+    page = open_page(calculators(site)[name], **options)
+    form = page.locator(f"[data-calculator={name}] form")
+    expect(form.locator(".calculator-result")).not_to_be_empty()
+    return page, form
+
+
 def tab(page, label):
     return page.locator(".tabbed-labels label", has_text=label)
 
@@ -349,6 +368,124 @@ def test_mathematics_needs_no_script(open_page):
     expect(page.locator("article mfrac")).to_be_visible()
 
 
+def test_a_calculator_is_used_by_keyboard_and_answers_in_words(site, open_page):
+    page, form = open_calculator(open_page, site, "updates")
+    form.get_by_label("num_examples").focus()
+    # Keys that Material takes for the page are typed here.
+    for typed in ("1,600", "256", "10"):
+        page.keyboard.press("Control+A")
+        page.keyboard.type(typed)
+        page.keyboard.press("Tab")
+    result = form.locator(".calculator-result")
+    expect(result).to_have_attribute("aria-live", "polite")
+    expect(result).to_contain_text("make 7 updates per epoch")
+    expect(form.get_by_label("drop_last")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(result).to_contain_text("10 epochs make 60 updates.")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    expect(result).to_contain_text("10 epochs make 60 updates.")
+
+
+def test_a_wrong_number_is_told_at_its_field_and_nothing_is_lost(
+    site, open_page
+):
+    page, form = open_calculator(open_page, site, "updates")
+    result = form.locator(".calculator-result")
+    before = result.inner_text()
+    field = form.get_by_label("batch_size")
+    good = field.input_value()
+    for text, said in (
+        ("", "batch_size is empty; give a whole number of at least 1"),
+        ("many", "batch_size is many; give a whole number of at least 1"),
+        ("-3", "batch_size is -3; give a whole number of at least 1"),
+        ("2.5", "batch_size is 2.5; give a whole number of at least 1"),
+        ("1e99", "batch_size is 1e99; give at most 1,000,000,000,000,000"),
+    ):
+        field.fill(text)
+        expect(field).to_have_attribute("aria-invalid", "true")
+        expect(field).to_have_accessible_description(said)
+        expect(form.get_by_text(said)).to_be_visible()
+        expect(field).to_have_value(text)
+        expect(result).to_have_text("No result: see the marked field.")
+        expect(form.locator("[aria-invalid]")).to_have_count(1)
+    field.fill(good)
+    expect(result).to_have_text(before)
+    expect(form.locator("[aria-invalid]")).to_have_count(0)
+
+
+def test_a_number_that_does_not_go_with_another_is_told_as_well(
+    site, open_page
+):
+    page, form = open_calculator(open_page, site, "accumulation")
+    form.get_by_label("num_devices").fill("2000")
+    expect(form.get_by_label("global_batch_size")).to_have_attribute(
+        "aria-invalid", "true"
+    )
+    expect(form.get_by_text("give at least 2000 examples")).to_be_visible()
+
+
+def test_a_link_to_a_calculation_opens_it(site, open_page):
+    page, form = open_calculator(open_page, site, "updates")
+    form.get_by_label("num_examples").fill("1000")
+    form.get_by_label("drop_last").select_option("is left out")
+    result = form.locator(".calculator-result")
+    before = result.inner_text()
+    form.get_by_role("link", name="Link to this calculation").click()
+    page.wait_for_url("**#calculator-updates")
+    expect(result).to_have_text(before)
+    expect(form).to_be_in_viewport()
+    assert before.startswith("1,000 examples")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_calculator_answers_and_fits_a_phone(site, open_page, scheme):
+    for name in calculators(site):
+        page, form = open_calculator(
+            open_page,
+            site,
+            name,
+            viewport={"width": 360, "height": 640},
+            color_scheme=scheme,
+        )
+        expect(form.locator(".calculator-result")).to_have_text(
+            re.compile(r"\d.*\.$")
+        )
+        expect(form.locator("[aria-invalid]")).to_have_count(0)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        for control in form.locator("input, select").all():
+            box = control.bounding_box()
+            assert box["x"] >= 0 and box["x"] + box["width"] <= 360
+            assert control.evaluate("control => control.labels.length") == 1
+
+
+def test_a_prediction_of_memory_stands_beside_what_was_measured(
+    site, open_page
+):
+    page, form = open_calculator(open_page, site, "memory")
+    network = form.get_by_label("Network")
+    measured = form.locator("thead", has_text="Measured")
+    for label in ("Perceptron, Keras", "Transformer, PyTorch"):
+        network.select_option(label)
+        expect(measured).to_be_visible()
+        assert form.locator("tbody tr").count() > 2
+    link = form.get_by_role("link", name="Evidence")
+    assert page.request.get(link.evaluate("link => link.href")).ok
+    # With another number it is not the network that was measured.
+    form.get_by_label("per_example").fill("9")
+    expect(measured).to_have_count(0)
+    expect(network).to_have_value("")
+
+
+def test_without_scripts_a_calculator_says_its_formula(site, open_page):
+    for name, path in calculators(site).items():
+        page = open_page(path, java_script_enabled=False)
+        place = page.locator(f"[data-calculator={name}]")
+        expect(place).to_be_visible()
+        assert place.inner_text().strip()
+        expect(place.locator("form")).to_have_count(0)
+
+
 def test_search_finds_a_page_and_opens_it(open_page):
     page = open_page()
     page.keyboard.press("/")
@@ -357,6 +494,99 @@ def test_search_finds_a_page_and_opens_it(open_page):
     expect(found.first).to_be_visible()
     found.first.click()
     page.wait_for_url("**/lab/extra-page/**")
+
+
+def shown_claims(page):
+    return page.locator(".guide-claim:visible")
+
+
+def choose(page, name):
+    """Choose the first word there is to choose; returns it."""
+    choice = page.locator(f"select[name={name}]")
+    word = choice.locator("option").nth(1).get_attribute("value")
+    choice.select_option(word)
+    return word
+
+
+def test_claims_are_filtered_and_the_address_tells_it(open_page):
+    page = open_page("claims/")
+    total = page.locator(".guide-claim").count()
+    status = page.locator(".guide-filter [role=status]")
+    expect(status).to_have_text(f"{total} of {total} claims")
+    expect(shown_claims(page)).to_have_count(total)
+    verdict, source = choose(page, "verdict"), choose(page, "source")
+    fitting = page.locator(
+        f'.guide-claim[data-verdict="{verdict}"][data-source~="{source}"]'
+    ).count()
+    expect(status).to_have_text(
+        f"{fitting} of {total} claims"
+        if fitting
+        else "No claim fits. Show all, or choose less."
+    )
+    expect(shown_claims(page)).to_have_count(fitting)
+    page.wait_for_url(lambda url: f"source={source}" in url)
+    # Whoever is sent the address sees the same.
+    page.reload()
+    expect(shown_claims(page)).to_have_count(fitting)
+    expect(page.locator("select[name=verdict]")).to_have_value(verdict)
+
+
+def test_claims_are_searched_with_the_keyboard(open_page):
+    page = open_page("claims/")
+    total = page.locator(".guide-claim").count()
+    says = page.locator(".guide-says").last.inner_text()
+    page.get_by_label("Words").focus()
+    # Its number and its first words, in any case.
+    page.keyboard.type(" ".join(says.split()[:8]).upper())
+    expect(shown_claims(page)).to_have_count(1)
+    expect(shown_claims(page).locator(".guide-says")).to_have_text(says)
+    # A topic without a claim that fits is not there.
+    expect(page.locator("article h2:visible")).to_have_count(1)
+    page.keyboard.type(" nosuchword")
+    status = page.locator(".guide-filter [role=status]")
+    expect(status).to_have_text("No claim fits. Show all, or choose less.")
+    show_all = page.get_by_role("button", name="Show all")
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        if show_all.evaluate("e => e === document.activeElement"):
+            break
+    page.keyboard.press("Enter")
+    expect(shown_claims(page)).to_have_count(total)
+    expect(page.get_by_label("Words")).to_be_focused()
+    assert page.url.endswith("/claims/")
+
+
+def test_a_count_of_claims_leads_to_those_and_back(open_page):
+    page = open_page("claims/")
+    total = page.locator(".guide-claim").count()
+    link = page.locator(".guide-counts a").first
+    verdict = link.inner_text()
+    link.click()
+    fitting = page.locator(f'.guide-claim[data-verdict="{verdict}"]').count()
+    expect(shown_claims(page)).to_have_count(fitting)
+    page.go_back()
+    expect(shown_claims(page)).to_have_count(total)
+
+
+def test_a_link_to_a_claim_shows_it_whatever_is_chosen(open_page):
+    page = open_page("claims/")
+    last = page.locator(".guide-claim").last.get_attribute("id")
+    page.goto(f"claims/?words=nosuchword#{last}")
+    expect(page.locator(f"#{last}")).to_be_in_viewport()
+    assert page.url.endswith(f"/claims/#{last}")
+
+
+def test_claims_without_scripts_are_a_plain_list(open_page):
+    page = open_page("claims/", java_script_enabled=False)
+    total = page.locator(".guide-claim").count()
+    assert total > 0
+    expect(shown_claims(page)).to_have_count(total)
+    expect(page.locator(".guide-filter")).to_be_hidden()
+
+
+def test_the_page_of_claims_is_light(site):
+    content = (site / "claims/index.html").read_bytes()
+    assert len(gzip.compress(content)) < 100_000
 
 
 def test_a_notebook_page_links_downloads_and_says_that_it_was_not_run(

@@ -135,6 +135,34 @@ def test_a_typo_in_a_number_is_refused(project):
     assert f"docs/index.md:{line}:17: " in output
 
 
+def add_claim(project):
+    """Write the row that the recipe shows at the end of the ledger."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (row,) = re.findall(r"^```toml\n(.*?)^```", text, re.M | re.S)
+    ledger = project / "docs/claims.toml"
+    ledger.write_text(f"{ledger.read_text()}\n{row}")
+    return ledger
+
+
+def test_a_claim_is_added(project):
+    before, after = blocks("## Recipe: add or settle a claim")
+    follow(project, before)
+    add_claim(project)
+    follow(project, after)
+    assert last_commit(project) == ["docs/claims.toml"]
+
+
+def test_a_claim_that_its_results_contradict_is_refused(project):
+    _, after = blocks("## Recipe: add or settle a claim")
+    ledger = add_claim(project)
+    text = ledger.read_text()
+    row = text.index("number = 9999")
+    ledger.write_text(text[:row] + text[row:].replace(" = true", " = false", 1))
+    output = follow(project, after, expected=1)
+    assert "docs/claims.toml:" in output
+    assert "claim 9999: the verdict 'depends' requires that" in output
+
+
 @pytest.mark.slow
 def test_a_topic_is_added(topic):
     assert (topic / "site/lab/demo-topic/index.html").is_file()

@@ -485,6 +485,10 @@ BROKEN = {
         "<!--pytest.mark.skip-->\n¦```python\nprint(1)\n```",
         "the tests pass over this fence; say why",
     ),
+    "a fence that imports a snippet": (
+        "```python\nimport os\n¦from snippets.ONE import ONE\n```",
+        "imports a snippet, which a reader who copies this does not have",
+    ),
     "an include beside code": (
         '¦```python\nimport os\n--8<-- "snippets/ONE.py:ONE"\n```',
         "an include beside other code",

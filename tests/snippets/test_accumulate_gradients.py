@@ -192,6 +192,24 @@ def test_keras_counts_regularisers_once():
     assert np.abs(gradients[0] - update(KerasCase, 3)[1]).max() > 0.01
 
 
+@pytest.mark.parametrize("micro_batch_size", [1, 2, 4])
+def test_keras_adds_up_the_parts_of_an_embedding(micro_batch_size):
+    table = keras.layers.Embedding(2, 1, embeddings_initializer="zeros")
+    model = keras.Sequential([keras.Input((), dtype="int32"), table])
+    accumulate_gradients_keras(
+        model,
+        lambda labels, outputs: outputs[:, 0],
+        keras.optimizers.Adam(0.1),
+        np.zeros(4, dtype="int32"),
+        np.zeros(4),
+        micro_batch_size,
+    )
+    # One learning rate, as Adam's first update should.
+    np.testing.assert_allclose(
+        table.get_weights()[0], [[-0.1], [0.0]], rtol=1e-4
+    )
+
+
 def test_keras_leaves_alone_what_has_no_gradient():
     inputs = keras.Input((NUM_FEATURES,), dtype="float64")
     unused = keras.layers.Dense(2, dtype="float64")

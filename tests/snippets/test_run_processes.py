@@ -96,6 +96,8 @@ def test_the_time_limit_ends_all(folder):
     with pytest.raises(TimeoutError, match="time_limit=3 seconds") as told:
         run_processes(hang, time_limit=3, folder=str(folder))
     assert "waiting for" in str(told.value)
+    # The line at which it hangs.
+    assert " in hang\n" in str(told.value)
     assert all(gone(path.read_text()) for path in folder.glob("pid*"))
 
 

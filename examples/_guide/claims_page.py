@@ -1,0 +1,273 @@
+"""The page of the ledger: docs/claims.md, made of docs/claims.toml."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections import Counter
+from pathlib import Path
+
+from _guide.ledger import (
+    BADGES,
+    LEDGER,
+    TOPICS,
+    VERDICTS,
+    Claim,
+    LedgerError,
+    read_ledger,
+)
+from _guide.project import (
+    DEVICE_NAMES,
+    FRAMEWORK_NAMES,
+    GuideError,
+    Program,
+)
+
+TITLE = re.compile(r"^# (.+?)[ \t]*(?:\{[^}]*\})?[ \t]*$", re.M)
+WORK = re.compile(r"^## (.+?) \{ #(\S+) \}$", re.M)
+INTRODUCTION = """\
+**{count} statements about batch size, each with a verdict, the number that
+decides it and what it rests on.** They come from articles and lessons, from
+published work and from what people ask. All are paraphrased: they are told in
+our words, and often shortened. No source is blamed; most say what many say.
+
+A verdict that we measured names the judgements of our programs that it needs;
+if one of them comes out otherwise, the site is not built. Where we measured
+nothing, the badge says what the verdict rests on. All of it is
+[one file of data](claims.toml).
+
+"""
+MEANINGS = """\
+??? note "What the verdicts and the badges mean"
+
+    | Verdict | Meaning |
+    | --- | --- |
+{verdicts}
+
+    | Badge | Meaning |
+    | --- | --- |
+{badges}
+
+"""
+
+
+def claims_of(root: Path) -> tuple[list[Claim], dict[str, str]]:
+    """The claims in order of their numbers, and the names of the sources."""
+    path = root / LEDGER
+    if not path.is_file():
+        return [], {}
+    try:
+        ledger = read_ledger(path.read_text("utf-8"))
+    except LedgerError as error:
+        raise GuideError(f"{LEDGER}:{error.line}: {error}; mend it") from None
+    # What is wrong with the others, the check tells.
+    sound = [claim for claim in ledger.claims if claim.sound]
+    return sorted(sound, key=lambda claim: claim.number), ledger.sources
+
+
+def claims_page(root: Path, programs: list[Program]) -> str:
+    """The page with every claim, in groups by topic."""
+    claims, sources = claims_of(root)
+    page = Writer(root, programs, sources)
+    text = INTRODUCTION.format(count=len(claims))
+    text += counts(claims)
+    text += form(claims, sources)
+    text += MEANINGS.format(
+        verdicts=meanings(VERDICTS), badges=meanings(BADGES)
+    )
+    for topic in TOPICS:
+        of_topic = [c for c in claims if c.fields["topic"] == topic]
+        if of_topic:
+            text += f"## {topic.capitalize()}\n\n"
+            text += "".join(map(page.claim, of_topic))
+    return text
+
+
+def meanings(words: dict[str, str]) -> str:
+    return "\n".join(f"    | {word} | {why} |" for word, why in words.items())
+
+
+def counts(claims: list[Claim]) -> str:
+    """How many there are of each verdict, each a link to those."""
+    found = Counter(claim.fields["verdict"] for claim in claims)
+    items = [
+        f'<li><a href="?verdict={word.replace(" ", "+")}">{word}</a> '
+        f"{found[word]}</li>"
+        for word in VERDICTS
+        if found[word]
+    ]
+    return f'<ul class="guide-counts">\n{lines(items)}\n</ul>\n\n'
+
+
+def form(claims: list[Claim], sources: dict[str, str]) -> str:
+    """What filters the claims; the script shows it."""
+    fields = "".join(
+        select(claims, name, label, known)
+        for name, label, known in (
+            ("verdict", "Verdict", {word: word for word in VERDICTS}),
+            ("badge", "Badge", {word: word for word in BADGES}),
+            ("topic", "Topic", {word: word for word in TOPICS}),
+            ("source", "Source", sources),
+        )
+    )
+    return (
+        '<form class="guide-filter" role="search" aria-label="Claims" hidden>\n'
+        '<label class="guide-words">Words <input type="search" name="words" '
+        f'autocomplete="off"></label>\n{fields}'
+        '<p><button type="reset">Show all</button> '
+        '<span role="status" aria-live="polite"></span></p>\n</form>\n\n'
+    )
+
+
+def select(claims: list[Claim], name: str, label: str, known: dict) -> str:
+    """A choice among the words that occur, with how often they do."""
+    found = Counter(word for claim in claims for word in claim.texts(name))
+    options = [
+        f'<option value="{html.escape(word)}">{html.escape(text)} '
+        f"({found[word]})</option>"
+        for word, text in known.items()
+        if found[word]
+    ]
+    return (
+        f'<label>{label} <select name="{name}">\n'
+        f'<option value="">any</option>\n{lines(options)}\n</select></label>\n'
+    )
+
+
+def lines(items: list[str]) -> str:
+    return "\n".join(items)
+
+
+class Writer:
+    """Writes claims as Markdown in HTML, with their links."""
+
+    def __init__(
+        self, root: Path, programs: list[Program], sources: dict[str, str]
+    ) -> None:
+        self.root, self.programs, self.sources = root, programs, sources
+        # Its own title is not read: the page may not be written yet.
+        self.titles = {"claims.md": "Claims"}
+        references = root / "docs/references.md"
+        text = references.read_text("utf-8") if references.is_file() else ""
+        self.works = {key: label for label, key in WORK.findall(text)}
+
+    def claim(self, claim: Claim) -> str:
+        fields = claim.fields
+        number, verdict = fields["number"], fields["verdict"]
+        badge = fields["badge"]
+        # No word is said twice.
+        badge = "" if badge == verdict else f" · {badge}"
+        rows = [
+            ("Said in", self.said_in(claim)),
+            ("Explained in", self.page(fields["page"])),
+            ("Measured by", self.experiments(claim)),
+            ("Literature", self.literature(claim)),
+        ]
+        listed = "".join(
+            f"<dt>{term}</dt>\n<dd markdown>{text}</dd>\n"
+            for term, text in rows
+            if text
+        )
+        folded = rests_on(claim)
+        if folded:
+            listed += f"<dt>Rests on</dt>\n<dd>\n{folded}</dd>\n"
+        return (
+            f'<article class="guide-claim" id="claim-{number}" '
+            f'aria-label="Claim {number}" data-verdict="{verdict}" '
+            f'data-badge="{fields["badge"]}" data-topic="{fields["topic"]}" '
+            f'data-source="{" ".join(claim.texts("source"))}" markdown>\n'
+            f'<p class="guide-says" markdown>[{number}](#claim-{number}) '
+            f"{one_line(fields['says'])}</p>\n"
+            f'<p class="guide-verdict"><strong>{verdict}</strong>{badge}</p>\n'
+            f"<p markdown>{one_line(fields['decides'])}</p>\n"
+            f"<dl data-search-exclude markdown>\n{listed}</dl>\n</article>\n\n"
+        )
+
+    def said_in(self, claim: Claim) -> str:
+        names = (self.sources.get(key, key) for key in claim.texts("source"))
+        return "; ".join(names)
+
+    def page(self, target: str) -> str:
+        """A link to the page that explains, by its title."""
+        path = target.partition("#")[0]
+        if path not in self.titles:
+            file = self.root / "docs" / path
+            text = file.read_text("utf-8") if file.is_file() else ""
+            title = TITLE.search(text)
+            self.titles[path] = title[1] if title else path
+        return f"[{self.titles[path]}]({target})"
+
+    def experiments(self, claim: Claim) -> str:
+        """The programs of its topics, and where their results are listed."""
+        found = []
+        for topic in claim.texts("experiment"):
+            links = [
+                f"[{program_name(program)}](notebooks/{program.name}.ipynb)"
+                for program in self.programs
+                if program.topic == topic
+            ]
+            links.append(f"[evidence](evidence/{topic}.md)")
+            name = topic.replace("_", " ")
+            found.append(f"{name} ({', '.join(links)})")
+        return "; ".join(found)
+
+    def literature(self, claim: Claim) -> str:
+        return "; ".join(
+            f"[{self.works.get(key, key)}](references.md#{key})"
+            for key in claim.texts("references")
+        )
+
+
+def program_name(program: Program) -> str:
+    """What tells a program from the others of its topic."""
+    framework = FRAMEWORK_NAMES.get(program.framework)
+    base = program.name.removesuffix(f"_{program.framework}")
+    if framework and base == program.topic:
+        return framework
+    words = base.replace("_", " ")
+    return f"{words}, {framework}" if framework else words
+
+
+def rests_on(claim: Claim) -> str:
+    """The judgements that the verdict needs, folded, each to be opened."""
+    required = claim.fields.get("requires", {})
+    against = set(claim.texts("against"))
+    if not required:
+        return ""
+    count = f"{len(required)} judgement{'s' * (len(required) > 1)}"
+    text = f"<details><summary>{count}</summary>\n"
+    for title, chosen in (
+        ("For it:", [key for key in required if key not in against]),
+        ("Against it:", [key for key in required if key in against]),
+    ):
+        if against and chosen:
+            text += f"<p>{title}</p>\n"
+        if chosen:
+            items = judgements({key: required[key] for key in chosen})
+            text += f"<ul>\n{lines(items)}\n</ul>\n"
+    return f"{text}</details>\n"
+
+
+def judgements(required: dict[str, bool]) -> list[str]:
+    """Each key once, with how it comes out in which framework."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for value, truth in required.items():
+        file, _, key = value.partition(":")
+        name, _, device = file.rpartition(".")
+        base, _, framework = name.rpartition("_")
+        where = f" in {FRAMEWORK_NAMES.get(framework)}" * (
+            framework in FRAMEWORK_NAMES
+        )
+        where += f" on a {DEVICE_NAMES[device]}" * (device != "cpu")
+        verb = "holds" if truth else "does not hold"
+        found.setdefault((base, key), []).append(
+            f'<data value="{value}">{verb}{where}</data>'
+        )
+    return [
+        f"<li><code>{key}</code> {', '.join(said)}</li>"
+        for (_, key), said in found.items()
+    ]
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
