@@ -13,8 +13,8 @@ REGIMES = {
     "updates": {"one": "one rate", "tuned": "chosen"},
 }
 METRICS = {
-    "average_precision": "Average precision",
-    "recall": "Recall at one half",
+    "average_precision": ("Average precision", "ranking"),
+    "recall": ("Recall at one half", "recall"),
 }
 
 
@@ -48,7 +48,7 @@ def scores(results, budget):
         rows=len(METRICS), columns=len(found), height=5.2, sharey=True
     )
     axes = axes.reshape(len(METRICS), len(found))
-    for row, (metric, label) in zip(axes, METRICS.items()):
+    for row, (metric, (label, title)) in zip(axes, METRICS.items()):
         row[0].set_ylabel(label)
         for axis, (framework, series) in zip(row, found):
             for regime, name in REGIMES[budget].items():
@@ -56,7 +56,7 @@ def scores(results, budget):
                 draw_line(axis, line, name, framework=framework)
             axis.set_ylim(0, 1)
             batch_axis(axis)
-            axis.set_title(FRAMEWORK_NAMES[framework])
+            axis.set_title(f"{FRAMEWORK_NAMES[framework]}, {title}")
     for axis in axes[0]:
         axis.set_xlabel("")
     return figure
