@@ -6,47 +6,63 @@ from _guide.style import (
     draw_line,
     measured,
     new_figure,
-    result_panels,
 )
 
 REGIMES = {
     "epochs": {"one": "one rate", "root": "root rule", "tuned": "chosen"},
     "updates": {"one": "one rate", "tuned": "chosen"},
 }
-METRICS = {"average_precision": "Average precision", "recall": "Recall"}
+METRICS = {
+    "average_precision": ("Average precision", "ranking"),
+    "recall": ("Recall at one half", "recall"),
+}
+
+
+def series_of(results):
+    """[(framework, its series)], Keras first."""
+    return [
+        (framework, result["series"])
+        for (framework, _), result in measured(results).items()
+    ]
 
 
 def empty_batches(results):
     """Calculated and counted shares of batches without an attack."""
-    figure, axes = new_figure(height=3.2)
-    for (framework, _), result in measured(results).items():
-        if framework == "keras":
-            line = result["series"]["chance_without"]
-            draw_line(axes[0], line, "calculated")
-        line = result["series"]["counted_without"]
-        # Points beside the line, which they would hide.
+    found = series_of(results)
+    figure, (axis,) = new_figure(height=3.2)
+    draw_line(axis, found[0][1]["chance_without"], "calculated")
+    for framework, series in found:
         name = FRAMEWORK_NAMES[framework]
-        draw_line(axes[0], line, name, framework=framework)
-        axes[0].lines[-1].set_linestyle("none")
-    axes[0].set(ylabel="Share of batches", ylim=(-0.03, 1))
-    batch_axis(axes[0])
+        draw_line(axis, series["counted_without"], name, framework=framework)
+        # Points only: their lines would hide the calculated one.
+        axis.lines[-1].set_linestyle("none")
+    axis.set(ylabel="Share of batches", ylim=(-0.1, 1))
+    batch_axis(axis)
     return figure
 
 
-def scores(results, metric, budget):
-    figure, panels = result_panels(results, METRICS[metric])
-    for axis, framework, _, result in panels:
-        for regime, label in REGIMES[budget].items():
-            line = result["series"][f"{metric}.{budget}.{regime}"]
-            draw_line(axis, line, label, framework=framework)
-        axis.set_ylim(0, 1)
-        batch_axis(axis)
+def scores(results, budget):
+    """Ranking above recall, against batch size."""
+    found = series_of(results)
+    figure, axes = new_figure(
+        rows=len(METRICS), columns=len(found), height=5.2, sharey=True
+    )
+    axes = axes.reshape(len(METRICS), len(found))
+    for row, (metric, (label, title)) in zip(axes, METRICS.items()):
+        row[0].set_ylabel(label)
+        for axis, (framework, series) in zip(row, found):
+            for regime, name in REGIMES[budget].items():
+                line = series[f"{metric}.{budget}.{regime}"]
+                draw_line(axis, line, name, framework=framework)
+            axis.set_ylim(0, 1)
+            batch_axis(axis)
+            axis.set_title(f"{FRAMEWORK_NAMES[framework]}, {title}")
+    for axis in axes[0]:
+        axis.set_xlabel("")
     return figure
 
 
 def draw(results):
     return {"empty_batches": empty_batches(results)} | {
-        f"{metric}_by_{budget}": scores(results, metric, budget)
-        for metric in METRICS
-        for budget in REGIMES
+        f"scores_by_{budget}": scores(results, budget) for budget in REGIMES
     }
