@@ -11,6 +11,9 @@ FRESH ?=
 BUDGET ?=
 # Given to pytest: make test ARGS="-k figures"
 ARGS ?=
+# A worker for each processor core, each with TensorFlow and PyTorch in memory;
+# the tests of a file stay together, as they share what they build.
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile
 # Folder with results measured elsewhere: make accept FROM=measured
 FROM ?= measured
 # The branch that `make propose` makes.
@@ -78,7 +81,7 @@ site: $(VENV)/.site ## Run what is not run yet, check the text, build site/
 	@$(BIN)/guide build
 
 test: $(VENV)/.test $(NODE_TOOLS) ## Run the tests; ARGS goes to pytest
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 serve: $(VENV)/.docs ## Preview while you write, from the committed results
 	@$(BIN)/guide build --preview

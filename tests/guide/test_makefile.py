@@ -169,7 +169,9 @@ def test_the_tests_get_node_from_the_packages(clone):
     _, output, calls = clone.run("make", "test", "ARGS=-k words")
     assert calls[0].endswith("-e .[docs,keras,torch,test]"), output
     assert calls[1].startswith("npm ci --prefix tests ")
-    assert calls[2:] == ["python -m pytest -k words"]
+    [tests] = calls[2:]
+    assert tests.startswith("python -m pytest -n auto ")
+    assert tests.endswith(" -k words")
 
 
 @pytest.mark.parametrize(

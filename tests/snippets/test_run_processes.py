@@ -102,7 +102,9 @@ def test_the_time_limit_ends_all(folder):
 
 
 SCRIPT = """\
-import sys, tempfile
+import signal, sys, tempfile
+# What runs in a shell's background inherits that it ignores Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {root!r})
 tempfile.tempdir = {temporary!r}
 from snippets.run_processes import run_processes
