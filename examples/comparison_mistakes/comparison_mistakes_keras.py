@@ -173,10 +173,10 @@ def build_model(seed, num_features=NUM_FEATURES, num_classes=NUM_CLASSES):
 
 
 # %%
-# --8<-- [start:fit]
 loss_function = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
+# --8<-- [start:fit]
 def fit(model, optimizer, batch_size, num_epochs):
     """Train; the loss over all training examples afterwards."""
     model.compile(optimizer, loss_function)
@@ -617,10 +617,10 @@ later_update = time_later_updates()
 
 
 # %%
-# --8<-- [start:forget_to_wait]
 device = ThreadPoolExecutor(max_workers=1)
 
 
+# --8<-- [start:forget_to_wait]
 def forget_to_wait(work):
     start = time.perf_counter()
     device.submit(work)
@@ -737,7 +737,6 @@ flattered = {
 
 
 # %%
-# --8<-- [start:blame_the_batch]
 class SlowLoader:
     def __init__(self, batch_size):
         self.batch_size = batch_size
@@ -757,6 +756,7 @@ def update(batch):
     model.train_on_batch(*batch)
 
 
+# --8<-- [start:blame_the_batch]
 def blame_the_batch(batch_size):
     """Examples per second of the loop, loader and update together."""
     loader, count = SlowLoader(batch_size), 0

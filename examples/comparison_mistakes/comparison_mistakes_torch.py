@@ -636,10 +636,10 @@ later_update = time_later_updates()
 
 
 # %%
-# --8<-- [start:forget_to_wait]
 device = ThreadPoolExecutor(max_workers=1)
 
 
+# --8<-- [start:forget_to_wait]
 def forget_to_wait(work):
     start = time.perf_counter()
     device.submit(work)
@@ -756,7 +756,6 @@ flattered = {
 
 
 # %%
-# --8<-- [start:blame_the_batch]
 class SlowLoader:
     def __init__(self, batch_size):
         self.batch_size = batch_size
@@ -778,6 +777,7 @@ def update(batch):
     optimizer.step()
 
 
+# --8<-- [start:blame_the_batch]
 def blame_the_batch(batch_size):
     """Examples per second of the loop, loader and update together."""
     loader, count = SlowLoader(batch_size), 0
