@@ -737,6 +737,7 @@ flattered = {
 
 
 # %%
+# --8<-- [start:blame_the_batch]
 class SlowLoader:
     def __init__(self, batch_size):
         self.batch_size = batch_size
@@ -748,15 +749,10 @@ class SlowLoader:
             yield x_one[part], y_one[part]
 
 
-model = build_model(FIRST_SEED)
-model.compile(keras.optimizers.SGD(RATE), loss_function)
-
-
 def update(batch):
     model.train_on_batch(*batch)
 
 
-# --8<-- [start:blame_the_batch]
 def blame_the_batch(batch_size):
     """Examples per second of the loop, loader and update together."""
     loader, count = SlowLoader(batch_size), 0
@@ -782,6 +778,8 @@ def time_a_ready_batch(batch_size):
 
 
 # --8<-- [end:time_a_ready_batch]
+model = build_model(FIRST_SEED)
+model.compile(keras.optimizers.SGD(RATE), loss_function)
 shares = {size: time_a_ready_batch(size) for size in (SMALL, LARGE)}
 print("examples per second:", blame_the_batch(SMALL), blame_the_batch(LARGE))
 

@@ -756,6 +756,7 @@ flattered = {
 
 
 # %%
+# --8<-- [start:blame_the_batch]
 class SlowLoader:
     def __init__(self, batch_size):
         self.batch_size = batch_size
@@ -767,17 +768,12 @@ class SlowLoader:
             yield x_one[part], y_one[part]
 
 
-model = build_model(FIRST_SEED)
-optimizer = torch.optim.SGD(model.parameters(), RATE)
-
-
 def update(batch):
     optimizer.zero_grad()
     nn.functional.cross_entropy(model(batch[0]), batch[1]).backward()
     optimizer.step()
 
 
-# --8<-- [start:blame_the_batch]
 def blame_the_batch(batch_size):
     """Examples per second of the loop, loader and update together."""
     loader, count = SlowLoader(batch_size), 0
@@ -803,6 +799,8 @@ def time_a_ready_batch(batch_size):
 
 
 # --8<-- [end:time_a_ready_batch]
+model = build_model(FIRST_SEED)
+optimizer = torch.optim.SGD(model.parameters(), RATE)
 shares = {size: time_a_ready_batch(size) for size in (SMALL, LARGE)}
 print("examples per second:", blame_the_batch(SMALL), blame_the_batch(LARGE))
 
