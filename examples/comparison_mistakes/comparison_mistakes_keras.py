@@ -173,10 +173,10 @@ def build_model(seed, num_features=NUM_FEATURES, num_classes=NUM_CLASSES):
 
 
 # %%
-# --8<-- [start:fit]
 loss_function = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
+# --8<-- [start:fit]
 def fit(model, optimizer, batch_size, num_epochs):
     """Train; the loss over all training examples afterwards."""
     model.compile(optimizer, loss_function)
@@ -617,10 +617,10 @@ later_update = time_later_updates()
 
 
 # %%
-# --8<-- [start:forget_to_wait]
 device = ThreadPoolExecutor(max_workers=1)
 
 
+# --8<-- [start:forget_to_wait]
 def forget_to_wait(work):
     start = time.perf_counter()
     device.submit(work)
@@ -749,10 +749,6 @@ class SlowLoader:
             yield x_one[part], y_one[part]
 
 
-model = build_model(FIRST_SEED)
-model.compile(keras.optimizers.SGD(RATE), loss_function)
-
-
 def update(batch):
     model.train_on_batch(*batch)
 
@@ -782,6 +778,8 @@ def time_a_ready_batch(batch_size):
 
 
 # --8<-- [end:time_a_ready_batch]
+model = build_model(FIRST_SEED)
+model.compile(keras.optimizers.SGD(RATE), loss_function)
 shares = {size: time_a_ready_batch(size) for size in (SMALL, LARGE)}
 print("examples per second:", blame_the_batch(SMALL), blame_the_batch(LARGE))
 

@@ -636,10 +636,10 @@ later_update = time_later_updates()
 
 
 # %%
-# --8<-- [start:forget_to_wait]
 device = ThreadPoolExecutor(max_workers=1)
 
 
+# --8<-- [start:forget_to_wait]
 def forget_to_wait(work):
     start = time.perf_counter()
     device.submit(work)
@@ -768,10 +768,6 @@ class SlowLoader:
             yield x_one[part], y_one[part]
 
 
-model = build_model(FIRST_SEED)
-optimizer = torch.optim.SGD(model.parameters(), RATE)
-
-
 def update(batch):
     optimizer.zero_grad()
     nn.functional.cross_entropy(model(batch[0]), batch[1]).backward()
@@ -803,6 +799,8 @@ def time_a_ready_batch(batch_size):
 
 
 # --8<-- [end:time_a_ready_batch]
+model = build_model(FIRST_SEED)
+optimizer = torch.optim.SGD(model.parameters(), RATE)
 shares = {size: time_a_ready_batch(size) for size in (SMALL, LARGE)}
 print("examples per second:", blame_the_batch(SMALL), blame_the_batch(LARGE))
 
