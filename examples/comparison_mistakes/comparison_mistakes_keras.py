@@ -1077,7 +1077,12 @@ judge(
     values["rates_on_the_edge"]["value"] == 0,
     "rates_on_the_edge",
 )
-judge("memory.fits_more_than_helps", filled > kept, "memory.filled")
+judge(
+    "memory.fits_more_than_helps",
+    filled > kept and low("examples_to_target.ratio") > MOST_EXAMPLES,
+    "memory.filled",
+    "examples_to_target.ratio",
+)
 judge(
     "power.leaves_memory_empty",
     values["power.unused"]["value"] > 0.25,
