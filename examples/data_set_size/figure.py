@@ -31,7 +31,7 @@ FLOW = [
     ("Take 32 and tune its rate", None, None),
     ("Is training quick enough?", "yes", "Keep this size"),
     ("Enlarge the batch and\nraise the rate", None, None),
-    ("Does it fit in memory?", "no", "Take the size before,\nor accumulate"),
+    ("Does it fit in memory?", "no", "Take the size before"),
     ("More examples\nper second?", "no", "Take the size before"),
     ("Sooner at the target?", "no", "Take the size before"),
 ]
