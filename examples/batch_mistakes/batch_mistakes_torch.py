@@ -578,6 +578,7 @@ def batches_of_device_wrong(dataset, rank):
 # --8<-- [end:per_device]
 # --8<-- [start:global]
 def batches_of_device(dataset, rank):
+    # Its set_epoch(epoch) has to be called before each epoch.
     sampler = DistributedSampler(dataset, NUM_DEVICES, rank)
     return DataLoader(
         dataset, GLOBAL_BATCH_SIZE // NUM_DEVICES, sampler=sampler
@@ -712,7 +713,8 @@ class NoisyExamples:
 class FreshlyNoisyExamples:
     def __init__(self, x):
         self.x = x
-        # It keeps its state from epoch to epoch.
+        # It keeps its state from epoch to epoch, in the main process only: each
+        # worker gets a copy in the same state. torch.rand is right in both.
         self.random = torch.Generator().manual_seed(FIRST_SEED)
 
     def __len__(self):

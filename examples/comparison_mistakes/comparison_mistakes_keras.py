@@ -52,7 +52,7 @@ HIDDEN_UNITS = 32
 
 SMALL = 16
 LARGE = 128
-# Good for the small size; of SGD with momentum.
+# Of the small size, for SGD with momentum; it takes more in the race.
 RATE = 0.005
 MOMENTUM = 0.9
 NUM_EPOCHS = 2 if SHORT else 20
@@ -258,7 +258,7 @@ def keep_the_rate(batch_size):
 # --8<-- [start:scale_the_rate]
 def scale_the_rate(batch_size):
     model = build_model(FIRST_SEED)
-    # Linear for SGD and momentum; for Adam, the square root of this factor.
+    # A first guess for SGD and momentum; for Adam, take the factor's root.
     rate = RATE * batch_size / SMALL
     optimizer = keras.optimizers.SGD(rate, MOMENTUM)
     return fit(model, optimizer, batch_size, NUM_EPOCHS)
@@ -323,7 +323,10 @@ def root_called_linear(learning_rate, old_size, new_size):
 # --8<-- [end:root_called_linear]
 # --8<-- [start:scale_by_rule]
 def scale_by_rule(learning_rate, old_size, new_size, optimizer):
-    """A first guess: the linear rule, or for Adam the square root."""
+    """A first guess: the linear rule, or the square root for Adam.
+
+    optimizer: a name in small letters, such as "sgd" or "adamw".
+    """
     factor = new_size / old_size
     return learning_rate * (
         math.sqrt(factor) if "adam" in optimizer else factor
@@ -354,6 +357,7 @@ def time_to_target(batch_size, learning_rate):
     """(epochs, seconds) until the training loss is below the target."""
     model = build_model(FIRST_SEED)
     optimizer = keras.optimizers.SGD(learning_rate, MOMENTUM)
+    # A new model: its tracing falls into the time of the first epoch.
     model.compile(optimizer, loss_function)
     start, num_epochs, loss = time.perf_counter(), 0, math.inf
     # A rate that never gets there ends here as well.
@@ -631,6 +635,7 @@ def forget_to_wait(work):
 # --8<-- [end:forget_to_wait]
 # --8<-- [start:wait_for_the_device]
 def wait_for_the_device(work):
+    # If work was left over, wait for it here as well.
     start = time.perf_counter()
     done = device.submit(work)
     # On a GPU, read a result: keras.ops.convert_to_numpy(loss).

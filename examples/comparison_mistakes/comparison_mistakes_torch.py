@@ -51,7 +51,7 @@ HIDDEN_UNITS = 32
 
 SMALL = 16
 LARGE = 128
-# Good for the small size; of SGD with momentum.
+# Of the small size, for SGD with momentum; it takes more in the race.
 RATE = 0.005
 MOMENTUM = 0.9
 NUM_EPOCHS = 2 if SHORT else 20
@@ -264,7 +264,7 @@ def keep_the_rate(batch_size):
 # --8<-- [start:scale_the_rate]
 def scale_the_rate(batch_size):
     model = build_model(FIRST_SEED)
-    # Linear for SGD and momentum; for Adam, the square root of this factor.
+    # A first guess for SGD and momentum; for Adam, take the factor's root.
     rate = RATE * batch_size / SMALL
     optimizer = torch.optim.SGD(model.parameters(), rate, MOMENTUM)
     return fit(model, optimizer, batch_size, NUM_EPOCHS)
@@ -329,7 +329,10 @@ def root_called_linear(learning_rate, old_size, new_size):
 # --8<-- [end:root_called_linear]
 # --8<-- [start:scale_by_rule]
 def scale_by_rule(learning_rate, old_size, new_size, optimizer):
-    """A first guess: the linear rule, or for Adam the square root."""
+    """A first guess: the linear rule, or the square root for Adam.
+
+    optimizer: a name in small letters, such as "sgd" or "adamw".
+    """
     factor = new_size / old_size
     return learning_rate * (
         math.sqrt(factor) if "adam" in optimizer else factor
@@ -650,6 +653,7 @@ def forget_to_wait(work):
 # --8<-- [end:forget_to_wait]
 # --8<-- [start:wait_for_the_device]
 def wait_for_the_device(work):
+    # If work was left over, wait for it here as well.
     start = time.perf_counter()
     done = device.submit(work)
     # On a GPU this line is torch.cuda.synchronize().
