@@ -12,8 +12,9 @@ BUDGET ?=
 # Given to pytest: make test ARGS="-k figures"
 ARGS ?=
 # A worker for each processor core, each with TensorFlow and PyTorch in memory;
-# the tests of a file stay together, as they share what they build.
-SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile
+# the tests of a file stay together, as they share what they build, and come in
+# their order, as the few that download programs take longest.
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # Folder with results measured elsewhere: make accept FROM=measured
 FROM ?= measured
 # The branch that `make propose` makes.
