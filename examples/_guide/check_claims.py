@@ -367,6 +367,11 @@ class ClaimCheck:
                 "name in against those that speak against the claim",
             )
         bound = self.bound_values(text)
+        # What a broken result holds is told once, where it is broken.
+        unknown = any(
+            data.value.partition(":")[0] in self.project.broken
+            for data in text.page.data
+        )
         if badge == "measured here":
             if not asked:
                 self.tell(
@@ -381,7 +386,7 @@ class ClaimCheck:
                     'experiment = "TOPIC"',
                 )
         exact = any(entry.get("exact") for entry in bound)
-        if badge == "calculated" and not asked and not exact:
+        if badge == "calculated" and not (asked or exact or unknown):
             self.tell(
                 "badge",
                 "the badge 'calculated' rests on nothing; name a judgement in "
@@ -393,7 +398,8 @@ class ClaimCheck:
                 f"the badge '{badge}' names no work; write references = "
                 '["KEY"], with keys of docs/references.bib',
             )
-        if verdict in DECIDED and badge in FROM_RESULTS and not bound:
+        decided = verdict in DECIDED and badge in FROM_RESULTS
+        if decided and not (bound or unknown):
             self.tell(
                 "decides",
                 f"no number decides the verdict '{verdict}'; bind one: <data "
