@@ -219,17 +219,15 @@ class ClaimCheck:
         path = f"docs/{page}"
         there = is_generated(path) or self.project.is_file(path)
         if not page.endswith(".md") or not there:
-            pages = [found.removeprefix("docs/") for found in self.pages]
+            pages = [
+                found.removeprefix("docs/") for found in self.project.pages
+            ]
             self.tell(
                 "page",
                 f"no page docs/{page}{closest(page, pages)}; expected a page "
                 "such as theory/TOPIC.md or theory/TOPIC.md#heading; write "
                 "it, or mend the path",
             )
-
-    @property
-    def pages(self) -> list[str]:
-        return self.project.pages
 
     # Judgements
 

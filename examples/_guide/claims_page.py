@@ -65,9 +65,13 @@ def claims_of(root: Path) -> tuple[list[Claim], dict[str, str]]:
     return sorted(sound, key=lambda claim: claim.number), ledger.sources
 
 
-def claims_page(root: Path, programs: list[Program]) -> str:
+def claims_page(
+    root: Path,
+    programs: list[Program],
+    claims: list[Claim],
+    sources: dict[str, str],
+) -> str:
     """The page with every claim, in groups by topic."""
-    claims, sources = claims_of(root)
     page = Writer(root, programs, sources)
     text = INTRODUCTION.format(count=len(claims))
     text += counts(claims)

@@ -26,7 +26,8 @@ VERDICTS = {
     "advice without evidence": "advice for which we know of no evidence",
     "not what its source says": "the work that it names says something else",
     "the code does not do what is said": "the text and its listing differ",
-    "not testable here": "it needs a machine or data that we do not have",
+    "not testable here": "it needs a machine, data or a listing that we do not "
+    "have, or says nothing that can be measured",
 }
 BADGES = {
     "measured here": "programs of this guide measured what decides it",

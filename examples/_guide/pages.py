@@ -16,7 +16,7 @@ from pathlib import Path
 
 from _guide.claims_page import claims_of, claims_page
 from _guide.draw import fresh_result
-from _guide.ledger import LEDGER
+from _guide.ledger import LEDGER, Claim
 from _guide.project import (
     DEVICE_NAMES,
     DEVICES,
@@ -105,11 +105,11 @@ def write_pages(root: Path) -> list[Result]:
         if result.shown:
             files[f"evidence/{result.name}.json"] = opened(result)
     pages = pages_of(root, list(topics))
-    ledger, _ = claims_of(root)
+    claims, sources = claims_of(root)
     files["evidence/index.md"] = evidence_index(topics, pages)
     for topic, of_topic in topics.items():
         page = pages.get(topic)
-        settled = [c for c in ledger if topic in c.texts("experiment")]
+        settled = [c for c in claims if topic in c.texts("experiment")]
         files[f"evidence/{topic}.md"] = evidence(
             topic, of_topic, page, [claim.number for claim in settled]
         )
@@ -124,7 +124,7 @@ def write_pages(root: Path) -> list[Result]:
             if f"{folder}/{path.name}" not in files:
                 path.unlink()
     references(root)
-    claims(root, members)
+    write_claims(root, members, claims, sources)
     return found
 
 
@@ -580,7 +580,12 @@ def gallery(topics: dict[str, list[Result]], pages: dict) -> str:
 # Claims
 
 
-def claims(root: Path, members: list[Program]) -> None:
+def write_claims(
+    root: Path,
+    members: list[Program],
+    claims: list[Claim],
+    sources: dict[str, str],
+) -> None:
     """Write docs/claims.md, if there is a ledger."""
     page = root / "docs/claims.md"
     if not (root / LEDGER).is_file():
@@ -592,7 +597,7 @@ def claims(root: Path, members: list[Program]) -> None:
         # Found when searched for, but after the pages that explain.
         "search:\n  boost: 0.5",
     )
-    write_whole(page, text + claims_page(root, members))
+    write_whole(page, text + claims_page(root, members, claims, sources))
 
 
 # References

@@ -589,7 +589,9 @@ def test_a_claim_shows_all_that_it_rests_on(page):
 
 def test_what_speaks_against_a_claim_stands_apart(project):
     write(project, SOUND["both sides by against"])
-    text = claims_page.claims_page(project, programs(project))
+    text = claims_page.claims_page(
+        project, programs(project), *claims_page.claims_of(project)
+    )
     row = text[text.index('id="claim-15"') :].partition("</article>")[0]
     assert re.search(
         r"For it:.*level_is_level.*Against it:.*<code>behind", row, re.S
