@@ -157,7 +157,7 @@ def new(root: Path, options: argparse.Namespace) -> int:
 
 
 def run(root: Path, options: argparse.Namespace) -> int:
-    from _guide import run
+    from _guide.measure import run
 
     return run.run(
         root,
@@ -172,24 +172,24 @@ def run(root: Path, options: argparse.Namespace) -> int:
 
 
 def accept(root: Path, options: argparse.Namespace) -> int:
-    from _guide import accept
+    from _guide.measure import accept
 
     return accept.accept(root, options.names, options.folder)
 
 
 def draw(root: Path, options: argparse.Namespace) -> int:
-    from _guide import draw
+    from _guide.site import draw
 
     return draw.draw(root, options.topics)
 
 
 def check(root: Path, options: argparse.Namespace) -> int:
-    from _guide import check
+    from _guide.check import everything as check
 
     return check.check(root, options.update)
 
 
 def build(root: Path, options: argparse.Namespace) -> int:
-    from _guide import build
+    from _guide.site import build
 
     return build.build(root, options.preview)

@@ -1,6 +1,6 @@
 """Draws what the blobs programs measured."""
 
-from _guide.style import (
+from _guide.site.style import (
     FRAMEWORK_NAMES,
     batch_axis,
     draw_line,

@@ -1,6 +1,6 @@
 """Draws what the programs about mistakes in comparing measured."""
 
-from _guide.style import batch_axis, draw_line, result_panels
+from _guide.site.style import batch_axis, draw_line, result_panels
 
 
 def one_seed(results):

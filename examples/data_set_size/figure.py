@@ -3,7 +3,7 @@
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from _guide.style import (
+from _guide.site.style import (
     FRAMEWORK_NAMES,
     INK,
     Line,

@@ -1,6 +1,6 @@
 """Draws what the programs about feeding the device measured."""
 
-from _guide.style import (
+from _guide.site.style import (
     batch_axis,
     draw_line,
     result_panels,

@@ -1,6 +1,6 @@
 """Draws what the gradient noise programs measured."""
 
-from _guide.style import (
+from _guide.site.style import (
     FRAMEWORK_NAMES,
     batch_axis,
     batch_color,

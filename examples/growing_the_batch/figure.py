@@ -1,6 +1,6 @@
 """Draws what the growing-the-batch programs measured."""
 
-from _guide.style import (
+from _guide.site.style import (
     FRAMEWORK_NAMES,
     batch_axis,
     draw_line,

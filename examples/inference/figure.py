@@ -1,6 +1,6 @@
 """Draws what the programs about inference measured."""
 
-from _guide.style import (
+from _guide.site.style import (
     INK,
     batch_axis,
     draw_line,

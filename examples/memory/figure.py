@@ -1,6 +1,6 @@
 """Draws what the programs about memory measured."""
 
-from _guide.style import (
+from _guide.site.style import (
     FRAMEWORK_COLOR,
     FRAMEWORK_NAMES,
     INK,

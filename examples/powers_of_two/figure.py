@@ -2,7 +2,7 @@
 
 from matplotlib.ticker import FixedLocator
 
-from _guide.style import (
+from _guide.site.style import (
     FRAMEWORK_NAMES,
     batch_axis,
     draw_line,

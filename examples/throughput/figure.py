@@ -1,6 +1,6 @@
 """Draws what the programs about throughput measured."""
 
-from _guide.style import (
+from _guide.site.style import (
     DEVICE_NAMES,
     FRAMEWORK_NAMES,
     batch_axis,

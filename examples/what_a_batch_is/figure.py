@@ -1,6 +1,6 @@
 """Draws what the programs about batches, orders and descent measured."""
 
-from _guide.style import FRAMEWORK_NAMES, draw_line, new_figure
+from _guide.site.style import FRAMEWORK_NAMES, draw_line, new_figure
 
 # Line name of each batch size, of 1,000 training examples.
 SIZES = {1: "1", 32: "32", 1000: "all"}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from _guide import build as build_module
+from _guide.site import build as build_module
 from _guide import results
 from _guide.project import Program
 
@@ -318,7 +318,7 @@ def test_a_notebook_page_shows_what_was_executed(project):
 
 def test_a_notebook_page_without_a_run_says_so_and_shows_the_result(project):
     (project.root / "examples/topic/figure.py").write_text(
-        "from _guide.style import new_figure\n\n\n"
+        "from _guide.site.style import new_figure\n\n\n"
         "def draw(results):\n    return {'one': new_figure()[0]}\n"
     )
     page = project.root / "docs/lab/topic.md"
@@ -421,7 +421,7 @@ def test_tex_becomes_mathml_or_an_error(tex, expected):
         "import sys, markdown\n"
         "arithmatex = {'pymdownx.arithmatex': {'generic': True}}\n"
         "print(markdown.markdown(sys.argv[1], extension_configs=arithmatex,"
-        " extensions=['pymdownx.arithmatex', '_guide.mathml']))"
+        " extensions=['pymdownx.arithmatex', '_guide.site.mathml']))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, f"So ${tex}$ it is."],

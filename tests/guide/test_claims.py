@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from _guide import claims_page, ledger
-from _guide.check import Examined, check
-from _guide.pages import write_pages
+from _guide.check import ledger
+from _guide.site import claims_page
+from _guide.check.everything import Examined, check
+from _guide.site.pages import write_pages
 from _guide.project import GuideError, Program, programs
 
 PROGRAM = """\

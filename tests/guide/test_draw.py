@@ -8,11 +8,12 @@ import sys
 import pytest
 from matplotlib.colors import to_rgb
 
-from _guide import results, style
+from _guide import results
+from _guide.site import style
 from _guide.project import Program
 
 FIGURE = """\
-from _guide.style import batch_axis, draw_line, new_figure
+from _guide.site.style import batch_axis, draw_line, new_figure
 
 
 def draw(results):

@@ -15,7 +15,7 @@ import pytest
 
 from _guide import results
 from _guide.project import Program
-from _guide.run import Progress, keras_backend
+from _guide.measure.run import Progress, keras_backend
 
 # Says which processes are there, and then waits to be ended.
 ENDLESS = """

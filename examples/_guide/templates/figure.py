@@ -1,6 +1,6 @@
 """The figure of TITLE; `guide draw TOPIC` saves it."""
 
-from _guide.style import batch_axis, draw_line, new_figure
+from _guide.site.style import batch_axis, draw_line, new_figure
 
 
 def draw(results):

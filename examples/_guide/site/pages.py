@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from _guide.claims_page import claims_of, claims_page
-from _guide.draw import fresh_result
-from _guide.ledger import LEDGER, Claim
+from _guide.site.claims_page import claims_of, claims_page
+from _guide.site.draw import fresh_result
+from _guide.check.ledger import LEDGER, Claim
 from _guide.project import (
     DEVICE_NAMES,
     DEVICES,
@@ -486,7 +486,7 @@ def with_mathematics(cell: dict) -> dict:
     source = "".join(cell["source"])
     if cell["cell_type"] != "markdown" or "$" not in source:
         return cell
-    from _guide.mathml import to_mathml
+    from _guide.site.mathml import to_mathml
 
     # What is between backticks is code, whatever it holds.
     parts = re.split(r"(`[^`]*`)", source)

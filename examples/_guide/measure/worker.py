@@ -1,6 +1,6 @@
 """Runs one program in a Jupyter kernel and keeps what it found.
 
-`guide run` starts it as `python -m _guide.worker ROOT PROGRAM DEVICE FOLDER
+`guide run` starts it as `python -m _guide.measure.worker ROOT PROGRAM DEVICE FOLDER
 short|whole`. What it has to say it writes to FOLDER/message; the exit status
 is 0 only if the program ran to its end and its results have the right form.
 It ends, with its kernel, when its standard input closes or on SIGTERM.
@@ -38,7 +38,7 @@ from _guide.project import (
     GuideError,
     Program,
 )
-from _guide.run import gpu_name
+from _guide.measure.run import gpu_name
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 FRAME = re.compile(r"Cell In\[(\d+)\], line (\d+)")

@@ -10,9 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from _guide import agreement
+from _guide.check import agreement
 from _guide.project import DEVICES, GuideError, Program, is_generated
-from _guide.text import (
+from _guide.check.text import (
     INCLUDE,
     Code,
     Data,
@@ -27,7 +27,7 @@ from _guide.text import (
 )
 
 if TYPE_CHECKING:
-    from _guide.check import Examined
+    from _guide.check.everything import Examined
 
 # Fences that the tests run, and those that show no code.
 RUN_LANGUAGES = {"python", "py", "python3", "sh", "bash"}

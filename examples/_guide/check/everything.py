@@ -17,9 +17,9 @@ from pathlib import Path
 import yaml
 
 from _guide import results
-from _guide.check_claims import check_claims
-from _guide.check_page import SECTION, PageCheck, closest, read, renew
-from _guide.ledger import LEDGER
+from _guide.check.claims import check_claims
+from _guide.check.page import SECTION, PageCheck, closest, read, renew
+from _guide.check.ledger import LEDGER
 from _guide.project import (
     DEVICES,
     FRAMEWORK_NAMES,
@@ -30,7 +30,7 @@ from _guide.project import (
     programs,
     twin_of,
 )
-from _guide.text import Lines, known_versions, scan
+from _guide.check.text import Lines, known_versions, scan
 
 REFERENCE = re.compile(r"^[ \t]*@\w+\s*\{\s*([^,\s]+)\s*,", re.M)
 HEADER_FIELD = re.compile(r"# ?- (?:Install|Runs on|Expected|Timing):")

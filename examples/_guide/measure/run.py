@@ -268,7 +268,7 @@ class Child:
         words += [str(self.folder), "short" if short else "whole"]
         with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "_guide.worker", *words],
+                [sys.executable, "-m", "_guide.measure.worker", *words],
                 cwd=program.root,
                 env=environment(task.device, self.folder),
                 # Closing it tells the worker to end; so does our own end.

@@ -8,8 +8,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from _guide.draw import draw
-from _guide.pages import Result, write_pages
+from _guide.site.draw import draw
+from _guide.site.pages import Result, write_pages
 from _guide.project import GuideError
 from _guide.results import disagreements
 
@@ -28,7 +28,7 @@ def build(root: Path, preview: bool) -> int:
         return 0
     if find_spec("mkdocs") is None:
         raise GuideError("MkDocs is not installed; run: make site")
-    from _guide.check import check
+    from _guide.check.everything import check
 
     differ = [compare(root, result) for result in found]
     # Both are told, so that nothing is found one at a time.

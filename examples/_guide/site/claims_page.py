@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from _guide.ledger import (
+from _guide.check.ledger import (
     BADGES,
     LEDGER,
     TOPICS,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from _guide.check_page import PageCheck, closest, renew
-from _guide.ledger import (
+from _guide.check.page import PageCheck, closest, renew
+from _guide.check.ledger import (
     BADGES,
     FIELDS,
     LEDGER,
@@ -20,10 +20,10 @@ from _guide.ledger import (
 )
 from _guide.project import DEVICES, Program, is_generated, twin_of
 from _guide.results import describe
-from _guide.text import bare_numbers, scan
+from _guide.check.text import bare_numbers, scan
 
 if TYPE_CHECKING:
-    from _guide.check import Examined
+    from _guide.check.everything import Examined
 
 # Verdicts that say something of the world; a number decides them.
 DECIDED = ("holds", "fails", "depends", "partly")

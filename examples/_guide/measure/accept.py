@@ -7,7 +7,7 @@ from pathlib import Path
 
 from _guide import results
 from _guide.project import DEVICES, GuideError, Program, programs
-from _guide.run import chosen
+from _guide.measure.run import chosen
 
 PROVENANCE = {
     "program", "code", "command", "settings", "versions", "backend", "device",

@@ -104,7 +104,7 @@ def drawn(source: Path, where: str, results: dict) -> dict[str, str]:
         ):
             raise TypeError(
                 f"draw returned {figures!r:.60}; expected {{name: figure}} "
-                "with figures of _guide.style.new_figure"
+                "with figures of _guide.site.style.new_figure"
             )
         made_by = f"guide draw, from {where}"
         for name, figure in figures.items():
@@ -120,7 +120,7 @@ def drawn(source: Path, where: str, results: dict) -> dict[str, str]:
 
 def style():
     """The style module, which brings matplotlib: only where one draws."""
-    from _guide import style
+    from _guide.site import style
 
     return style
 

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from _guide.text import Lines
+from _guide.check.text import Lines
 
 LEDGER = "docs/claims.toml"
 

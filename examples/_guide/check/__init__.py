@@ -1,0 +1,1 @@
+"""Holds the text against the results."""

@@ -1,0 +1,58 @@
+"""What a bound number names: `NAME.DEVICE:KEY`.
+
+NAME is a topic, and then the sentence must hold in both frameworks, or one
+program of a topic, and then it speaks of that one alone.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from _guide.project import DEVICES, FRAMEWORKS
+
+FORM = re.compile(
+    rf"(?P<name>\w+)\.(?P<device>{'|'.join(DEVICES)}):(?P<key>[a-z0-9_.]+)"
+)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A value or a judgement in one result, or in that of both frameworks."""
+
+    topic: str
+    # None where both frameworks are meant.
+    framework: str | None
+    device: str
+    key: str
+
+    @classmethod
+    def read(cls, text: str) -> Reference | None:
+        """The reference that `text` writes; None if it writes none."""
+        match = FORM.fullmatch(text)
+        if not match:
+            return None
+        topic, _, suffix = match["name"].rpartition("_")
+        if topic and suffix in FRAMEWORKS:
+            return cls(topic, suffix, match["device"], match["key"])
+        return cls(match["name"], None, match["device"], match["key"])
+
+    @property
+    def frameworks(self) -> tuple[str, ...]:
+        """The frameworks in which the sentence must hold."""
+        return (self.framework,) if self.framework else FRAMEWORKS
+
+    @property
+    def files(self) -> list[str]:
+        """The results that it asks, as `TOPIC_FRAMEWORK.DEVICE`."""
+        return [f"{self.topic}_{f}.{self.device}" for f in self.frameworks]
+
+    @property
+    def name(self) -> str:
+        """What stands before the device: a topic or a program."""
+        if self.framework is None:
+            return self.topic
+        return f"{self.topic}_{self.framework}"
+
+    def __str__(self) -> str:
+        return f"{self.name}.{self.device}:{self.key}"
