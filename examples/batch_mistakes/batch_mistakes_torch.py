@@ -289,7 +289,7 @@ for key, build in (
 # %% [markdown]
 # ## Normalise a batch of two
 #
-# How many of the normalised values are plus or minus one, to a hundredth:
+# How many of the normalised values are as good as plus or minus one:
 # nothing but a sign is left of those.
 
 

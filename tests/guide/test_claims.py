@@ -281,6 +281,11 @@ BROKEN = {
         ">50</data> \\\nand ¦7 of",
         "claim 5: a bare number, 7;",
     ),
+    "a number in words": (
+        ">50</data> \\\nof",
+        ">50</data> \\\nand ¦a third of",
+        "claim 5: a bare number, a third of;",
+    ),
     "words that do not hold": (
         BOUND,
         r"<data value=\"small.cpu:gap\">−21.3</data> and "
