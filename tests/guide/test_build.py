@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from _guide.site import build as build_module
 from _guide import results
 from _guide.project import Program
+from _guide.site import build as build_module
 
 RESULTS = """
 # %%

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from _guide.check import ledger
-from _guide.site import claims_page
 from _guide.check.everything import Examined, check
-from _guide.site.pages import write_pages
 from _guide.project import GuideError, Program, programs
+from _guide.site import claims_page
+from _guide.site.pages import write_pages
 
 PROGRAM = """\
 # %% [markdown]

@@ -9,8 +9,8 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from _guide import results
-from _guide.site import style
 from _guide.project import Program
+from _guide.site import style
 
 FIGURE = """\
 from _guide.site.style import batch_axis, draw_line, new_figure

@@ -14,8 +14,8 @@ from types import SimpleNamespace
 import pytest
 
 from _guide import results
-from _guide.project import Program
 from _guide.measure.run import Progress, keras_backend
+from _guide.project import Program
 
 # Says which processes are there, and then waits to be ended.
 ENDLESS = """

@@ -18,8 +18,9 @@ import yaml
 
 from _guide import results
 from _guide.check.claims import check_claims
-from _guide.check.page import SECTION, PageCheck, closest, read, renew
 from _guide.check.ledger import LEDGER
+from _guide.check.page import SECTION, PageCheck, closest, read, renew
+from _guide.check.text import Lines, known_versions, scan
 from _guide.project import (
     DEVICES,
     FRAMEWORK_NAMES,
@@ -30,7 +31,6 @@ from _guide.project import (
     programs,
     twin_of,
 )
-from _guide.check.text import Lines, known_versions, scan
 
 REFERENCE = re.compile(r"^[ \t]*@\w+\s*\{\s*([^,\s]+)\s*,", re.M)
 HEADER_FIELD = re.compile(r"# ?- (?:Install|Runs on|Expected|Timing):")

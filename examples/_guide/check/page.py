@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from _guide.check import agreement
-from _guide.project import DEVICES, GuideError, Program, is_generated
 from _guide.check.text import (
     INCLUDE,
     Code,
@@ -25,6 +24,7 @@ from _guide.check.text import (
     comparisons,
     scan,
 )
+from _guide.project import DEVICES, GuideError, Program, is_generated
 
 if TYPE_CHECKING:
     from _guide.check.everything import Examined

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from _guide import results
-from _guide.project import DEVICES, GuideError, Program, programs
 from _guide.measure.run import chosen
+from _guide.project import DEVICES, GuideError, Program, programs
 
 PROVENANCE = {
     "program", "code", "command", "settings", "versions", "backend", "device",

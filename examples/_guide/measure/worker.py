@@ -1,9 +1,9 @@
 """Runs one program in a Jupyter kernel and keeps what it found.
 
-`guide run` starts it as `python -m _guide.measure.worker ROOT PROGRAM DEVICE FOLDER
-short|whole`. What it has to say it writes to FOLDER/message; the exit status
-is 0 only if the program ran to its end and its results have the right form.
-It ends, with its kernel, when its standard input closes or on SIGTERM.
+`guide run` starts it as `python -m _guide.measure.worker ROOT PROGRAM DEVICE
+FOLDER short|whole`. What it has to say it writes to FOLDER/message; the exit
+status is 0 only if the program ran to its end and its results have the right
+form. It ends, with its kernel, when its standard input closes or on SIGTERM.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from _guide import results
+from _guide.measure.run import gpu_name
 from _guide.project import (
     SECTION_MARKER,
     SHORT_SWITCH,
@@ -38,7 +39,6 @@ from _guide.project import (
     GuideError,
     Program,
 )
-from _guide.measure.run import gpu_name
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 FRAME = re.compile(r"Cell In\[(\d+)\], line (\d+)")
