@@ -215,7 +215,7 @@ class PlainTraining:
 
 
 plain = PlainTraining()
-updates_per_epoch, update_seconds = take_turns(plain.time_epoch)
+timed = take_turns(plain.time_epoch)
 
 # %% [markdown]
 # ## Train
@@ -314,19 +314,12 @@ def train(kind, batch_size, ghost_size, rate_powers, looks):
     return history
 
 
-ghost_runs, runs = train_all(train, updates_per_epoch, update_seconds)
+trained = train_all(train, *timed)
 
 # %% [markdown]
 # ## What was found
 
 # %%
 results = batch_normalisation_findings(
-    alone,
-    kept,
-    signs,
-    accumulated,
-    updates_per_epoch,
-    update_seconds,
-    ghost_runs,
-    runs,
+    alone, kept, signs, accumulated, *timed, *trained
 )
