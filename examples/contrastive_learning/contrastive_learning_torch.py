@@ -4,7 +4,7 @@
 # Trains a small encoder with in-batch negatives at five batch sizes and asks
 # what the batch size changes: the loss, its gradient, the representation.
 #
-# - Install: `pip install torch scikit-learn mnist1d`
+# - Install: `pip install torch scikit-learn scipy`
 # - Runs on: `cpu`
 # - Expected: `2` minutes
 
