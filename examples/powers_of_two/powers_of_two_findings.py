@@ -11,7 +11,7 @@ import numpy as np
 
 from powers_of_two_problem import *
 from snippets.count_updates import count_updates
-from snippets.keep_findings import keep_findings, median_interval
+from snippets.keep_findings import keep_findings
 
 # The intervals hold for all comparisons of a program at once.
 CONFIDENCE = 0.95
@@ -99,11 +99,12 @@ def keep_time_per_example(found, seconds):
             own = per_example.setdefault(name, {})
             own |= {size: each / size for size, each in times.items()}
     for name, times in per_example.items():
-        sizes = sorted(times)
-        curve = [median_interval(times[s] / times[SIZES[-1]]) for s in sizes]
-        middle, low, high = zip(*curve)
-        series = f"time_per_example.{name}"
-        found.points(series, sizes, middle, "ratio", low, high)
+        # Values of their own, from which only the line is kept.
+        curve, sizes = keep_findings(), sorted(times)
+        for size in sizes:
+            curve.median(str(size), times[size] / times[SIZES[-1]], "ratio")
+        curve.line(name, sizes, [str(size) for size in sizes])
+        found.series[f"time_per_example.{name}"] = curve.series[name]
     times = per_example["mlp"]
     for size in (SIZES[1], SIZES[-1]):
         ratios = times[size + NEXT] / times[size]
@@ -139,7 +140,4 @@ def powers_of_two_findings(seconds):
     keep_gains(found, seconds)
     keep_time_per_example(found, seconds)
     keep_counts(found)
-    for key, entry in found.values.items():
-        interval = [f"{end:.4g}" for end in entry.get("ci", [])]
-        print(f"{key:36}{entry['value']:10.4g}", *interval)
     return found.report()

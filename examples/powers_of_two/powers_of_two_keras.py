@@ -73,8 +73,7 @@ def build_cnn(width):
     settings = {"padding": "same", "activation": "relu"}
     return keras.Sequential(
         [
-            keras.Input((IMAGE_SIZE, IMAGE_SIZE)),
-            keras.layers.Reshape((IMAGE_SIZE, IMAGE_SIZE, 1)),
+            keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1)),
             keras.layers.Conv2D(width, 3, **settings),
             keras.layers.MaxPooling2D(2),
             keras.layers.Conv2D(2 * width, 3, **settings),
@@ -95,18 +94,21 @@ def build_cnn(width):
 # %%
 def make_updates(name, width, precision):
     """A function of the batch size that gives the update to be timed."""
-    build_model = build_mlp if name.endswith("mlp") else build_cnn
+    is_mlp = name.endswith("mlp")
     mixed = precision == "bfloat16"
     keras.config.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
-    model = build_model(width)
+    model = (build_mlp if is_mlp else build_cnn)(width)
     keras.config.set_dtype_policy("float32")
     model.compile(
         optimizer=keras.optimizers.SGD(LEARNING_RATE),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
 
+    shape = (NUM_FEATURES,) if is_mlp else (IMAGE_SIZE, IMAGE_SIZE, 1)
+
     def update_of(batch_size):
-        x, y = map(ops.convert_to_tensor, draw_batch(name, batch_size))
+        batch = draw_batch(batch_size, shape)
+        x, y = map(ops.convert_to_tensor, batch)
         return lambda: model.train_on_batch(x, y)
 
     return update_of

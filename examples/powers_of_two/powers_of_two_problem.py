@@ -1,7 +1,7 @@
 # %% [markdown]
 # ## Settings
 #
-# A GPU also gets wide networks, since small ones cannot keep it busy, and
+# A GPU also gets a wide network, since small ones cannot keep it busy, and
 # mixed precision. `SHORT = True` gives a run of seconds, to see it work; its
 # numbers mean nothing.
 
@@ -24,7 +24,7 @@ NUM_CLASSES = 16
 IMAGE_SIZE = 16
 # Units of a hidden layer, channels of the first convolution.
 WIDTHS = {"mlp": 256, "cnn": 8}
-GPU_WIDTHS = {"wide_mlp": 4096, "wide_cnn": 128}
+GPU_WIDTHS = {"wide_mlp": 4096}
 PRECISIONS = {"cpu": ["float32"], "gpu": ["float32", "bfloat16"]}
 # Widths that are compared with their neighbours, and the examples then.
 STUDIED_WIDTHS = {"cpu": [128, 256], "gpu": [1024, 4096]}
@@ -43,11 +43,9 @@ NUM_WARM_UPS = 3
 
 
 # %%
-def draw_batch(name, batch_size):
-    """Inputs and labels; images are [height, width]."""
+def draw_batch(batch_size, shape):
+    """Inputs [batch_size, *shape] and labels."""
     random = np.random.default_rng(SEED)
-    is_mlp = name.endswith("mlp")
-    shape = (NUM_FEATURES,) if is_mlp else (IMAGE_SIZE, IMAGE_SIZE)
     x = random.normal(size=(batch_size, *shape)).astype("float32")
     return x, random.integers(NUM_CLASSES, size=batch_size)
 

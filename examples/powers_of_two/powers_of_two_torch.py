@@ -65,7 +65,6 @@ def build_mlp(width):
 def build_cnn(width):
     torch.manual_seed(SEED)
     return nn.Sequential(
-        nn.Unflatten(1, (1, IMAGE_SIZE)),
         nn.Conv2d(1, width, 3, padding=1),
         nn.ReLU(),
         nn.MaxPool2d(2),
@@ -87,14 +86,15 @@ def build_cnn(width):
 # %%
 def make_updates(name, width, precision):
     """A function of the batch size that gives the update to be timed."""
-    build_model = build_mlp if name.endswith("mlp") else build_cnn
-    model = build_model(width).to(device)
+    is_mlp = name.endswith("mlp")
+    model = (build_mlp if is_mlp else build_cnn)(width).to(device)
+    shape = (NUM_FEATURES,) if is_mlp else (1, IMAGE_SIZE, IMAGE_SIZE)
     optimizer = torch.optim.SGD(model.parameters(), LEARNING_RATE)
     mixed = precision == "bfloat16"
 
     def update_of(batch_size):
-        x, y = draw_batch(name, batch_size)
-        x, y = torch.tensor(x).to(device), torch.tensor(y).to(device)
+        batch = draw_batch(batch_size, shape)
+        x, y = (torch.tensor(array).to(device) for array in batch)
 
         def update():
             optimizer.zero_grad()
