@@ -8,8 +8,9 @@
 from functools import partial
 
 import numpy as np
-from mnist1d.data import get_dataset_args, make_dataset
 from sklearn.datasets import load_digits
+
+from snippets.draw_mnist1d import draw_mnist1d
 
 SHORT = False
 
@@ -24,6 +25,7 @@ NUM_CLASSES = 10
 HIDDEN_UNITS = 64
 # Examples that MNIST-1D generates; the first train, the next are fresh.
 NUM_GENERATED = 5000
+MNIST1D_SEED = 42
 # Training is the same for all that is measured: Adam at its usual rate.
 TRAINING_BATCH_SIZE = 32
 LEARNING_RATE = 0.001
@@ -48,10 +50,7 @@ def load(name):
         order = np.random.default_rng(FIRST_SEED).permutation(len(x))
         x, y = x[order] / 16, y[order]
     else:
-        settings = get_dataset_args()
-        settings.num_samples = NUM_GENERATED
-        made = make_dataset(settings)
-        x, y = made["x"], made["y"]
+        x, y = draw_mnist1d(NUM_GENERATED, MNIST1D_SEED)
     split = NUM_TRAIN
     x, y = x[: 2 * split].astype("float32"), y[: 2 * split].astype("int64")
     return x[:split], y[:split], x[split:], y[split:]

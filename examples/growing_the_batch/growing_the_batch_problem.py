@@ -9,8 +9,8 @@ import time
 from itertools import product
 
 import numpy as np
-from mnist1d.data import get_dataset_args, make_dataset
 
+from snippets.draw_mnist1d import draw_mnist1d
 from snippets.grow_batch_size import grow_batch_size
 
 SHORT = False
@@ -53,23 +53,11 @@ TIMED_REPEATS = 2 if SHORT else 10
 #
 # A new MNIST-1D for each seed.
 
-
 # %%
-def draw(seed):
-    """Inputs and labels."""
-    arguments = get_dataset_args()
-    arguments.seed = seed
-    arguments.num_samples = sum(SPLIT) // 10 * 10 + 10
-    made = make_dataset(arguments)
-    return [
-        np.concatenate([made[key], made[f"{key}_test"]])[: sum(SPLIT)]
-        for key in "xy"
-    ]
-
-
+drawn = [draw_mnist1d(sum(SPLIT), seed) for seed in SEEDS]
 # Inputs [seeds, examples, features] and labels [seeds, examples].
-x, y = map(np.stack, zip(*map(draw, SEEDS)))
-x, y = x.astype("float32"), y.astype("int64")
+x = np.stack([inputs for inputs, _ in drawn]).astype("float32")
+y = np.stack([labels for _, labels in drawn])
 # Training, validation and test data, each (x, y).
 ends = np.cumsum(SPLIT)[:-1]
 parts = list(zip(np.split(x, ends, axis=1), np.split(y, ends, axis=1)))
