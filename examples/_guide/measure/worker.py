@@ -232,8 +232,8 @@ def measure(program: Program, device: str, kernel: Kernel, short: bool) -> str:
     Raises GuideError, and then leaves an earlier run's result as it is. What
     the program had handed to its findings is kept even then.
     """
-    # Of what is run, not of what the file holds when it has ended.
-    code = program.code_hash
+    # Of what is run, not of what the files hold when it has ended.
+    provenance = results.provenance(program)
     cells = program.expansion(short)
     notebook = jupytext.reads(program.expanded(short), fmt="py:percent")
     began = time.monotonic()
@@ -243,11 +243,7 @@ def measure(program: Program, device: str, kernel: Kernel, short: bool) -> str:
         measured = kernel.folder / "measured.json"
         if measured.is_file() and not short:
             about = json.loads(measured.read_text("utf-8"))
-            provenance = {
-                "program": program.name,
-                "form": results.FORM,
-                "code": code,
-                "command": f"guide run {program.name}",
+            provenance |= {
                 "settings": about["settings"],
                 "versions": about["versions"],
                 "backend": about["backend"],
@@ -255,7 +251,6 @@ def measure(program: Program, device: str, kernel: Kernel, short: bool) -> str:
                 "threads": int(os.environ.get("OMP_NUM_THREADS", "1")),
                 "date": datetime.now(UTC).strftime("%Y-%m-%d"),
                 "seconds": round(time.monotonic() - began, 1),
-                "short": False,
             }
             keep_raw(program, device, kernel, provenance)
     if device == "gpu" and found["sees_gpu"] is False:
