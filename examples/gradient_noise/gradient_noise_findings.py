@@ -146,7 +146,7 @@ def judge(found, name):
 def plot_wrong_way(measured):
     """One line for each stage. The thin line is a tossed coin."""
     figure, axes = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
-    for axis, name in zip(axes, NUM_FEATURES):
+    for axis, name in zip(axes, LAYERS):
         for stage in STAGES:
             percent = measured[name, stage]["wrong_way"].mean(axis=0)
             axis.plot(BATCH_SIZES, percent, marker="o", label=stage)
@@ -164,7 +164,7 @@ def gradient_noise_findings(measured):
         sizes]}}; `wrong_way` in percent of the batches.
     """
     found = keep_findings()
-    for name in NUM_FEATURES:
+    for name in LAYERS:
         for stage in STAGES:
             keep_stage(found, f"{name}.{stage}", measured[name, stage])
         keep_epochs(found, name, measured)

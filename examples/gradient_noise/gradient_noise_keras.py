@@ -21,31 +21,11 @@ from keras import ops
 
 from gradient_noise_findings import gradient_noise_findings
 from gradient_noise_problem import *
+from snippets.build_mlp_keras import build_mlp_keras
 from snippets.compute_example_gradients_keras import (
     compute_example_gradients_keras,
 )
 from snippets.train_replicas_keras import train_replicas_keras
-
-# %% [markdown]
-# ## Network
-#
-# The loss takes logits; a softmax would change nothing else.
-
-# %%
-loss_function = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-
-def build_model(seed, name):
-    keras.utils.set_random_seed(seed)
-    return keras.Sequential(
-        [
-            keras.Input((NUM_FEATURES[name],)),
-            keras.layers.Dense(HIDDEN_UNITS, activation="relu"),
-            keras.layers.Dense(HIDDEN_UNITS, activation="relu"),
-            keras.layers.Dense(NUM_CLASSES),
-        ]
-    )
-
 
 # %% [markdown]
 # ## Train
@@ -56,7 +36,8 @@ def build_model(seed, name):
 # %%
 def train(name, updates):
     """The models of all seeds after so many updates."""
-    models = [build_model(FIRST_SEED + n, name) for n in range(NUM_SEEDS)]
+    seeds = range(FIRST_SEED, FIRST_SEED + NUM_SEEDS)
+    models = [build_mlp_keras(LAYERS[name], seed) for seed in seeds]
     if updates:
         x, y, *fresh = data[name]
         how = TRAINING_BATCH_SIZE, LEARNING_RATE, [updates]
@@ -72,6 +53,9 @@ def train(name, updates):
 
 
 # %%
+loss_function = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
 def mean_loss(model, inputs, labels):
     return float(loss_function(labels, model(inputs)))
 

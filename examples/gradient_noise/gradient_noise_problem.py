@@ -20,9 +20,8 @@ BATCH_SIZES = [1, 4, 16, 32, 64, 256, 1024]
 NUM_BATCHES = 20 if SHORT else 300
 NUM_DRAWN = 60 if SHORT else 9600
 NUM_TRAIN = 1500
-NUM_FEATURES = {"mnist1d": 40, "digits": 64}
-NUM_CLASSES = 10
-HIDDEN_UNITS = 64
+# Of the network: features, units of the hidden layers, classes.
+LAYERS = {"mnist1d": [40, 64, 64, 10], "digits": [64, 64, 64, 10]}
 # Examples that MNIST-1D generates; the first train, the next are fresh.
 NUM_GENERATED = 5000
 MNIST1D_SEED = 42
@@ -56,7 +55,7 @@ def load(name):
     return x[:split], y[:split], x[split:], y[split:]
 
 
-data = {name: load(name) for name in NUM_FEATURES}
+data = {name: load(name) for name in LAYERS}
 
 # %% [markdown]
 # ## Batches
@@ -196,7 +195,7 @@ def measure_all(train, mean_loss, example_gradients, batch_gradient):
     random = np.random.default_rng(FIRST_SEED)
     updates_per_epoch = -(-NUM_TRAIN // TRAINING_BATCH_SIZE)
     measured = {}
-    for name in NUM_FEATURES:
+    for name in LAYERS:
         x, y = data[name][:2]
         for stage, epochs in STAGES.items():
             networks = []

@@ -15,38 +15,15 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
-from torch import nn
+from torch.nn.functional import cross_entropy
 
 from gradient_noise_findings import gradient_noise_findings
 from gradient_noise_problem import *
+from snippets.build_mlp_torch import build_mlp_torch
 from snippets.compute_example_gradients_torch import (
     compute_example_gradients_torch,
 )
 from snippets.train_replicas_torch import train_replicas_torch
-
-# %% [markdown]
-# ## Network
-#
-# The initial weights are those that Keras draws; PyTorch's own are smaller.
-
-# %%
-loss_function = nn.CrossEntropyLoss()
-
-
-def build_model(seed, name):
-    random = torch.Generator().manual_seed(seed)
-    model = nn.Sequential(
-        nn.Linear(NUM_FEATURES[name], HIDDEN_UNITS),
-        nn.ReLU(),
-        nn.Linear(HIDDEN_UNITS, HIDDEN_UNITS),
-        nn.ReLU(),
-        nn.Linear(HIDDEN_UNITS, NUM_CLASSES),
-    )
-    for layer in (model[0], model[2], model[4]):
-        nn.init.xavier_uniform_(layer.weight, generator=random)
-        nn.init.zeros_(layer.bias)
-    return model
-
 
 # %% [markdown]
 # ## Train
@@ -57,7 +34,8 @@ def build_model(seed, name):
 # %%
 def train(name, updates):
     """The models of all seeds after so many updates."""
-    models = [build_model(FIRST_SEED + n, name) for n in range(NUM_SEEDS)]
+    seeds = range(FIRST_SEED, FIRST_SEED + NUM_SEEDS)
+    models = [build_mlp_torch(LAYERS[name], seed) for seed in seeds]
     if updates:
         x, y, *fresh = map(torch.tensor, data[name])
         how = TRAINING_BATCH_SIZE, LEARNING_RATE, [updates]
@@ -73,7 +51,7 @@ def train(name, updates):
 
 # %%
 def loss_of(model, inputs, labels):
-    return loss_function(model(torch.tensor(inputs)), torch.tensor(labels))
+    return cross_entropy(model(torch.tensor(inputs)), torch.tensor(labels))
 
 
 def mean_loss(model, inputs, labels):
@@ -91,7 +69,7 @@ def example_gradients(model, inputs, labels):
     """The gradient of each example, a NumPy array [N, parameters]."""
     inputs, labels = torch.tensor(inputs), torch.tensor(labels)
     return compute_example_gradients_torch(
-        model, loss_function, inputs, labels
+        model, cross_entropy, inputs, labels
     ).numpy()
 
 

@@ -20,31 +20,14 @@ import keras
 
 from growing_the_batch_findings import growing_the_batch_findings
 from growing_the_batch_problem import *
+from snippets.build_mlp_keras import build_mlp_keras
+from snippets.time_in_turns import time_in_turns
 from snippets.train_rates_keras import train_rates_keras
-
-# %% [markdown]
-# ## Network
-#
-# The loss takes logits; a softmax would change nothing else.
-
-
-# %%
-def build_model(seed):
-    keras.utils.set_random_seed(seed)
-    return keras.Sequential(
-        [
-            keras.Input((NUM_FEATURES,)),
-            keras.layers.Dense(HIDDEN_UNITS, activation="relu"),
-            keras.layers.Dense(HIDDEN_UNITS, activation="relu"),
-            keras.layers.Dense(NUM_CLASSES),
-        ]
-    )
-
 
 # %% [markdown]
 # ## Time the updates
 #
-# `train_on_batch` in a plain loop. Its first update traces.
+# `train_on_batch` in a plain loop, in seconds of the processor.
 
 
 # %%
@@ -52,7 +35,7 @@ def prepare(batch_size):
     """An update as a reader would write it."""
     random = np.random.default_rng(0)
     x, y = (part[0] for part in parts[0])
-    model = build_model(FIRST_SEED)
+    model = build_mlp_keras(LAYERS, FIRST_SEED)
     model.compile(
         optimizer=keras.optimizers.SGD(TIMED_RATE, momentum=MOMENTUM),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -65,7 +48,11 @@ def prepare(batch_size):
     return update
 
 
-update_seconds = take_turns(prepare)
+update_seconds = time_in_turns(
+    {size: prepare(size) for size in TIMED_BATCH_SIZES},
+    TIMED_REPEATS,
+    TIMED_SECONDS,
+)
 
 # %% [markdown]
 # ## Train
@@ -74,28 +61,17 @@ update_seconds = take_turns(prepare)
 # takes longer than resetting its weights, so each is built once.
 
 # %%
-models = [build_model(seed) for seed in SEEDS]
+models = [build_mlp_keras(LAYERS, seed) for seed in SEEDS]
 initial = [model.get_weights() for model in models]
 
 
-def train(optimizer, rates, phases, checkpoints, seed):
-    """{data: {"loss" or "accuracy": [checkpoints, rates × seeds]}}."""
+def models_for(num_rates):
     for model, weights in zip(models, initial):
         model.set_weights(weights)
-    training, validation, test = for_each_rate(len(rates))
-    return train_rates_keras(
-        models * len(rates),
-        np.repeat(rates, NUM_SEEDS).tolist(),
-        *training,
-        phases,
-        checkpoints,
-        {"validation": validation, "test": test},
-        seed,
-        **OPTIMIZERS[optimizer],
-    )
+    return models * num_rates
 
 
-best, runs = train_all(train)
+best, runs = train_all(train_rates_keras, models_for, np.asarray)
 
 # %% [markdown]
 # ## What was found

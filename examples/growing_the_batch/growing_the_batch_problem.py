@@ -5,13 +5,14 @@
 # nothing.
 
 # %%
-import time
+from functools import partial
 from itertools import product
 
 import numpy as np
 
 from snippets.draw_mnist1d import draw_mnist1d
 from snippets.grow_batch_size import grow_batch_size
+from snippets.stack_data_sets import stack_data_sets
 
 SHORT = False
 
@@ -23,9 +24,8 @@ NUM_EPOCHS = 4 if SHORT else 16
 MILESTONES = [2, 3] if SHORT else [8, 12]
 # Examples: training, validation, test.
 SPLIT = [4096, 1000, 2000]
-NUM_FEATURES = 40
-HIDDEN_UNITS = 32
-NUM_CLASSES = 10
+# Of the network: features, units of the hidden layers, classes.
+LAYERS = [40, 32, 32, 10]
 MOMENTUM = 0.9
 OPTIMIZERS = {
     "momentum": {"optimizer": "sgd", "momentum": MOMENTUM},
@@ -54,21 +54,9 @@ TIMED_REPEATS = 2 if SHORT else 10
 # A new MNIST-1D for each seed.
 
 # %%
-drawn = [draw_mnist1d(sum(SPLIT), seed) for seed in SEEDS]
-# Inputs [seeds, examples, features] and labels [seeds, examples].
-x = np.stack([inputs for inputs, _ in drawn]).astype("float32")
-y = np.stack([labels for _, labels in drawn])
-# Training, validation and test data, each (x, y).
-ends = np.cumsum(SPLIT)[:-1]
-parts = list(zip(np.split(x, ends, axis=1), np.split(y, ends, axis=1)))
-
-
-def for_each_rate(num_rates):
-    """All data sets once for each rate."""
-    return [
-        [np.concatenate([part] * num_rates) for part in pair] for pair in parts
-    ]
-
+# Training, validation and test data, each (x, y): inputs [seeds, examples,
+# features] and labels [seeds, examples].
+parts = stack_data_sets(partial(draw_mnist1d, sum(SPLIT)), SEEDS, SPLIT)
 
 # %% [markdown]
 # ## Ways to train
@@ -102,6 +90,11 @@ def epochs_of(way, start):
     ]
 
 
+def looks_at(epochs):
+    """The numbers of updates at the ends of the epochs."""
+    return np.cumsum([updates for updates, _, _ in epochs]).tolist()
+
+
 # %% [markdown]
 # ## Which runs to make
 #
@@ -117,63 +110,49 @@ def capped(loss):
     return np.nan_to_num(loss, nan=LARGEST_LOSS).clip(max=LARGEST_LOSS)
 
 
-def train_all(train):
+def train_all(train_rates, models_for, as_tensor):
     """The best rate by (optimizer, start), and {(optimizer, start, way):
     {"loss": validation [epochs, seeds], "accuracy": test [seeds]}}.
 
-    train: (optimizer, rates, phases, checkpoints, seed) -> history.
+    train_rates: train_rates_keras or train_rates_torch.
+    models_for: number of rates -> models, all seeds for each rate.
+    as_tensor: makes what train_rates takes of a NumPy array.
     """
+
+    def train(optimizer, rates, epochs, looks, seed):
+        training, validation, test = (
+            [as_tensor(np.concatenate([part] * len(rates))) for part in pair]
+            for pair in parts
+        )
+        return train_rates(
+            models_for(len(rates)),
+            np.repeat(rates, NUM_SEEDS).tolist(),
+            *(*training, epochs, looks),
+            {"validation": validation, "test": test},
+            seed,
+            **OPTIMIZERS[optimizer],
+        )
+
     best, runs = {}, {}
     for optimizer, start in product(OPTIMIZERS, START_BATCH_SIZES):
         middle = MIDDLE_RATES[optimizer]
         middle *= (start / START_BATCH_SIZES[0]) ** RATE_POWERS[optimizer]
         rates = middle * 2.0 ** np.array(RATE_STEPS)
-        phases = epochs_of("decay", start)
-        last = sum(updates for updates, _, _ in phases)
-        seed = FIRST_SEED + 2 * start
-        found = train(optimizer, rates, phases, [last], seed)
+        seed, epochs = FIRST_SEED + 2 * start, epochs_of("decay", start)
+        found = train(optimizer, rates, epochs, looks_at(epochs)[-1:], seed)
         loss = capped(found["validation"]["loss"][-1])
         chosen = loss.reshape(len(rates), NUM_SEEDS).mean(axis=1).argmin()
         best[optimizer, start] = int(chosen)
         rate = rates[[chosen]]
         ways = WAYS if start == START_BATCH_SIZES[0] else ["decay", "grow"]
         for way in ways:
-            phases = epochs_of(way, start)
-            looks = np.cumsum([updates for updates, _, _ in phases]).tolist()
+            epochs = epochs_of(way, start)
             # The same order of examples for each way, and not the one that
             # chose.
-            found = train(optimizer, rate, phases, looks, seed + 1)
+            found = train(optimizer, rate, epochs, looks_at(epochs), seed + 1)
             runs[optimizer, start, way] = {
                 "loss": found["validation"]["loss"],
                 "accuracy": found["test"]["accuracy"][-1],
             }
         print("trained:", optimizer, "from", start)
     return best, runs
-
-
-# %% [markdown]
-# ## In which order to time
-#
-# Seconds of the processor, for updates as a reader would write them. Sizes
-# take turns, so that a slow moment of the machine falls on all of them; the
-# first update of each is not counted.
-
-
-# %%
-def take_turns(prepare):
-    """{batch size: seconds of an update, of each repeat}.
-
-    prepare: batch size -> a function that makes one update.
-    """
-    updates = {size: prepare(size) for size in TIMED_BATCH_SIZES}
-    for update in updates.values():
-        update()
-    seconds = {size: [] for size in updates}
-    for _ in range(TIMED_REPEATS):
-        for size, update in updates.items():
-            start, count = time.process_time(), 0
-            while time.process_time() - start < TIMED_SECONDS:
-                update()
-                count += 1
-            seconds[size].append((time.process_time() - start) / count)
-    return {size: np.array(each) for size, each in seconds.items()}

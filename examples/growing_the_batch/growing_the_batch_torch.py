@@ -15,45 +15,25 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
-from torch import nn
+from torch.nn.functional import cross_entropy
 
 from growing_the_batch_findings import growing_the_batch_findings
 from growing_the_batch_problem import *
+from snippets.build_mlp_torch import build_mlp_torch
+from snippets.time_in_turns import time_in_turns
 from snippets.train_rates_torch import train_rates_torch
-
-# %% [markdown]
-# ## Network
-#
-# The initial weights are those that Keras draws; PyTorch's own are smaller.
-
-
-# %%
-def build_model(seed):
-    random = torch.Generator().manual_seed(seed)
-    model = nn.Sequential(
-        nn.Linear(NUM_FEATURES, HIDDEN_UNITS),
-        nn.ReLU(),
-        nn.Linear(HIDDEN_UNITS, HIDDEN_UNITS),
-        nn.ReLU(),
-        nn.Linear(HIDDEN_UNITS, NUM_CLASSES),
-    )
-    for layer in model[::2]:
-        nn.init.xavier_uniform_(layer.weight, generator=random)
-        nn.init.zeros_(layer.bias)
-    return model
-
 
 # %% [markdown]
 # ## Time the updates
 #
-# The plain loop.
+# The plain loop, in seconds of the processor.
 
 
 # %%
 def prepare(batch_size):
     """An update of the loop that a reader would write."""
     x, y = (torch.tensor(part[0]) for part in parts[0])
-    model = build_model(FIRST_SEED)
+    model = build_mlp_torch(LAYERS, FIRST_SEED)
     optimizer = torch.optim.SGD(
         model.parameters(), lr=TIMED_RATE, momentum=MOMENTUM
     )
@@ -61,13 +41,17 @@ def prepare(batch_size):
     def update():
         batch = torch.randint(len(y), (batch_size,))
         optimizer.zero_grad()
-        nn.functional.cross_entropy(model(x[batch]), y[batch]).backward()
+        cross_entropy(model(x[batch]), y[batch]).backward()
         optimizer.step()
 
     return update
 
 
-update_seconds = take_turns(prepare)
+update_seconds = time_in_turns(
+    {size: prepare(size) for size in TIMED_BATCH_SIZES},
+    TIMED_REPEATS,
+    TIMED_SECONDS,
+)
 
 # %% [markdown]
 # ## Train
@@ -76,25 +60,12 @@ update_seconds = take_turns(prepare)
 
 
 # %%
-def train(optimizer, rates, phases, checkpoints, seed):
-    """{data: {"loss" or "accuracy": [checkpoints, rates × seeds]}}."""
-    training, validation, test = (
-        [torch.from_numpy(array) for array in pair]
-        for pair in for_each_rate(len(rates))
-    )
-    return train_rates_torch(
-        [build_model(seed) for _ in rates for seed in SEEDS],
-        np.repeat(rates, NUM_SEEDS).tolist(),
-        *training,
-        phases,
-        checkpoints,
-        {"validation": validation, "test": test},
-        seed,
-        **OPTIMIZERS[optimizer],
-    )
+def models_for(num_rates):
+    seeds = SEEDS * num_rates
+    return [build_mlp_torch(LAYERS, seed) for seed in seeds]
 
 
-best, runs = train_all(train)
+best, runs = train_all(train_rates_torch, models_for, torch.from_numpy)
 
 # %% [markdown]
 # ## What was found

@@ -22,6 +22,7 @@ from keras import ops
 
 from powers_of_two_findings import powers_of_two_findings
 from powers_of_two_problem import *
+from snippets.build_mlp_keras import build_mlp_keras
 
 # %% [markdown]
 # ## Device
@@ -52,23 +53,14 @@ def wait():
 # %% [markdown]
 # ## Networks
 #
-# A multilayer perceptron and a convolutional network.
+# A multilayer perceptron, and a convolutional network of this form.
 
 
 # %%
-def build_mlp(width):
-    keras.utils.set_random_seed(SEED)
-    return keras.Sequential(
-        [
-            keras.Input((NUM_FEATURES,)),
-            keras.layers.Dense(width, activation="relu"),
-            keras.layers.Dense(width, activation="relu"),
-            keras.layers.Dense(NUM_CLASSES),
-        ]
-    )
-
-
-def build_cnn(width):
+def build_model(width, is_mlp):
+    if is_mlp:
+        sizes = NUM_FEATURES, width, width, NUM_CLASSES
+        return build_mlp_keras(sizes, SEED)
     keras.utils.set_random_seed(SEED)
     settings = {"padding": "same", "activation": "relu"}
     return keras.Sequential(
@@ -97,7 +89,7 @@ def make_updates(name, width, precision):
     is_mlp = name.endswith("mlp")
     mixed = precision == "bfloat16"
     keras.config.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
-    model = (build_mlp if is_mlp else build_cnn)(width)
+    model = build_model(width, is_mlp)
     keras.config.set_dtype_policy("float32")
     model.compile(
         optimizer=keras.optimizers.SGD(LEARNING_RATE),

@@ -20,6 +20,7 @@ from torch import nn
 
 from powers_of_two_findings import powers_of_two_findings
 from powers_of_two_problem import *
+from snippets.build_mlp_torch import build_mlp_torch
 
 # %% [markdown]
 # ## Device
@@ -42,27 +43,14 @@ def wait():
 # %% [markdown]
 # ## Networks
 #
-# A multilayer perceptron and a convolutional network. The weights of the
-# perceptron are those that Keras draws.
+# A multilayer perceptron, and a convolutional network of this form.
 
 
 # %%
-def build_mlp(width):
-    random = torch.Generator().manual_seed(SEED)
-    model = nn.Sequential(
-        nn.Linear(NUM_FEATURES, width),
-        nn.ReLU(),
-        nn.Linear(width, width),
-        nn.ReLU(),
-        nn.Linear(width, NUM_CLASSES),
-    )
-    for layer in model[::2]:
-        nn.init.xavier_uniform_(layer.weight, generator=random)
-        nn.init.zeros_(layer.bias)
-    return model
-
-
-def build_cnn(width):
+def build_model(width, is_mlp):
+    if is_mlp:
+        sizes = NUM_FEATURES, width, width, NUM_CLASSES
+        return build_mlp_torch(sizes, SEED)
     torch.manual_seed(SEED)
     return nn.Sequential(
         nn.Conv2d(1, width, 3, padding=1),
@@ -87,7 +75,7 @@ def build_cnn(width):
 def make_updates(name, width, precision):
     """A function of the batch size that gives the update to be timed."""
     is_mlp = name.endswith("mlp")
-    model = (build_mlp if is_mlp else build_cnn)(width).to(device)
+    model = build_model(width, is_mlp).to(device)
     shape = (NUM_FEATURES,) if is_mlp else (1, IMAGE_SIZE, IMAGE_SIZE)
     optimizer = torch.optim.SGD(model.parameters(), LEARNING_RATE)
     mixed = precision == "bfloat16"
