@@ -96,6 +96,12 @@ class PageCheck:
         page = self.page
         for offset, message in page.faults:
             self.tell(offset, f"{message}; mend it")
+        for offset, _ in page.includes:
+            self.tell(
+                offset,
+                "an include outside of a fence, which nothing checks; write "
+                "the text here, or put the line into a fence",
+            )
         for fence in page.fences:
             self.check_fence(fence)
         for data in page.data:
