@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from _guide.check.page import PageCheck, closest, renew
 from _guide.check.ledger import (
     BADGES,
     FIELDS,
@@ -18,9 +17,10 @@ from _guide.check.ledger import (
     of_kind,
     read_ledger,
 )
+from _guide.check.page import PageCheck, closest, renew
+from _guide.check.text import bare_numbers, scan
 from _guide.project import DEVICES, Program, is_generated, twin_of
 from _guide.results import describe
-from _guide.check.text import bare_numbers, scan
 
 if TYPE_CHECKING:
     from _guide.check.everything import Examined

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from _guide.check import agreement
-from _guide.project import DEVICES, GuideError, Program, is_generated
 from _guide.check.text import (
     INCLUDE,
     Code,
@@ -25,6 +24,7 @@ from _guide.check.text import (
     comparisons,
     scan,
 )
+from _guide.project import DEVICES, GuideError, Program, is_generated
 
 if TYPE_CHECKING:
     from _guide.check.everything import Examined
@@ -528,8 +528,8 @@ def settings_of(project: Examined, program: Program) -> set[str]:
     if "numbers" not in program.__dict__:
         found: set[str] = set()
         try:
-            assigned = program.assigned
-        except SyntaxError:
+            assigned = program.settings
+        except (SyntaxError, GuideError):
             assigned = {}
         for value in assigned.values():
             for node in ast.walk(value):
