@@ -28,9 +28,7 @@ LANGUAGE = re.compile(r"\s*(?:\{[^}]*?\.(?P<class>[\w+-]+)|(?P<plain>[\w+-]+))")
 DEFINITION = re.compile(
     r"^[ \t]*\[(?P<label>[^\]^\n][^\]\n]*)\]:[ \t]*(?P<target>\S+)[^\n]*", re.M
 )
-INCLUDE = re.compile(
-    r'^[ \t]*-+8<-+[ \t]+"(?P<target>[^"\n]+)"\r?$', re.M
-)
+INCLUDE = re.compile(r'^[ \t]*-+8<-+[ \t]+"(?P<target>[^"\n]+)"\r?$', re.M)
 # Also what a formatter makes of one, which a page would show as it is.
 LIKE_INCLUDE = re.compile(
     r"^[ \t>]*(?P<mark>[-–—−]+[ \t]*8[ \t]*(?:<|&lt;)[ \t]*[-–—−]+.*)$", re.M
