@@ -4,7 +4,7 @@
 # Trains a small network with batch, layer, group and no normalisation, first
 # with the batch of the gradient held fixed, then with both batches the same.
 #
-# - Install: `pip install keras tensorflow scikit-learn mnist1d`
+# - Install: `pip install keras tensorflow scipy mnist1d`
 # - Runs on: `cpu`
 # - Expected: `2` minutes
 
@@ -224,22 +224,18 @@ class PlainTraining:
 
 
 plain = PlainTraining()
-updates_per_epoch, update_seconds = take_turns(plain.time_epoch)
+timed = take_turns(plain.time_epoch)
 
 # %% [markdown]
 # ## Train
 #
-# All seeds and rates of a configuration at once. A rate multiplies the loss
-# of its networks, which for SGD with momentum is the same as a rate.
+# All seeds and rates of a configuration at once, in a loop that TensorFlow
+# compiles. A rate multiplies the loss of its networks, which for SGD with
+# momentum is the same as a rate.
 
 
 # %%
-def correction(ghost_size):
-    """Keras keeps the variance as it is."""
-    return 1.0
-
-
-def keep_statistics(running, found, ghost_size):
+def keep_statistics(running, found):
     """Running statistics after ghost batches that came one by one."""
     kept = []
     for (mean, variance), (means, variances) in zip(running, found):
@@ -249,40 +245,23 @@ def keep_statistics(running, found, ghost_size):
         stays = RUNNING_SHARE**count
         new_mean = ops.sum(means * shares, axis=1, keepdims=True)
         new_variance = ops.sum(variances * shares, axis=1, keepdims=True)
-        kept.append(
-            (
-                stays * mean + new_mean,
-                stays * variance + correction(ghost_size) * new_variance,
-            )
-        )
+        kept.append((stays * mean + new_mean, stays * variance + new_variance))
     return kept
 
 
 def look(parameters, kind, ghost_size, running):
-    """{(part, statistics): accuracy [rates, seeds]}."""
+    """What evaluation finds with the weights as they are now."""
     copies = parameters[0].shape[0] // NUM_SEEDS
-    found = {}
-    modes = {"running": running}
-    if kind == "batch":
-        # Those of all training examples, with the weights as they are now.
-        _, modes["population"] = forward(
-            parameters, np.tile(x_train, (copies, 1, 1)), kind, NUM_TRAIN
-        )
-        modes["training"] = None
-    for part, x, y in (
-        ("validation", x_validation, y_validation),
-        ("test", x_test, y_test),
-    ):
-        for mode, fixed in modes.items():
-            if part == "validation" and mode != "running":
-                continue
-            outputs, _ = forward(
-                parameters, np.tile(x, (copies, 1, 1)), kind, ghost_size, fixed
-            )
-            chosen = ops.convert_to_numpy(ops.argmax(outputs, axis=2))
-            right = chosen == np.tile(y, (copies, 1))
-            found[part, mode] = right.mean(axis=1).reshape(copies, -1)
-    return found
+
+    def answer(x, fixed):
+        x = np.tile(x, (copies, 1, 1))
+        outputs, _ = forward(parameters, x, kind, ghost_size, fixed)
+        return ops.convert_to_numpy(ops.argmax(outputs, axis=2))
+
+    # Statistics of all training examples.
+    everything = np.tile(x_train, (copies, 1, 1))
+    _, population = forward(parameters, everything, kind, NUM_TRAIN)
+    return look_at(answer, kind, running, population)
 
 
 def train(kind, batch_size, ghost_size, rate_powers, looks):
@@ -315,7 +294,7 @@ def train(kind, batch_size, ghost_size, rate_powers, looks):
             loss = ops.sum(losses(outputs, labels) * rates)
         optimizer.apply(tape.gradient(loss, weights), parameters)
         if kind == "batch":
-            kept = keep_statistics(running, found, ghost_size)
+            kept = keep_statistics(running, found)
             for pair, new in zip(running, kept):
                 for variable, value in zip(pair, new):
                     variable.assign(value)
@@ -351,19 +330,12 @@ def train(kind, batch_size, ghost_size, rate_powers, looks):
     return history
 
 
-ghost_runs, runs = train_all(train, updates_per_epoch, update_seconds)
+trained = train_all(train, *timed)
 
 # %% [markdown]
 # ## What was found
 
 # %%
 results = batch_normalisation_findings(
-    alone,
-    kept,
-    signs,
-    accumulated,
-    updates_per_epoch,
-    update_seconds,
-    ghost_runs,
-    runs,
+    alone, kept, signs, accumulated, *timed, *trained
 )

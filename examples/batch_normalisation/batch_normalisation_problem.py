@@ -126,6 +126,24 @@ def forward_through(normalise, relu, parameters, x, kind, ghost_size, fixed):
         x = relu(x)
 
 
+def look_at(answer, kind, running, population):
+    """{(part, statistics): accuracy [rates, seeds]}.
+
+    answer: (examples [seeds, ...], statistics) -> classes [copies * seeds,
+        examples], for the statistics that evaluation may normalise with.
+    """
+    modes = {"running": running}
+    if kind == "batch":
+        modes |= {"population": population, "training": None}
+    found = {}
+    for mode, fixed in modes.items():
+        right = answer(x_test, fixed).reshape(-1, *y_test.shape) == y_test
+        found["test", mode] = right.mean(axis=2)
+    chosen = answer(x_validation, running).reshape(-1, *y_validation.shape)
+    found["validation", "running"] = (chosen == y_validation).mean(axis=2)
+    return found
+
+
 # %% [markdown]
 # ## Which gradients to compare
 #

@@ -4,7 +4,7 @@
 # Trains a small network with batch, layer, group and no normalisation, first
 # with the batch of the gradient held fixed, then with both batches the same.
 #
-# - Install: `pip install torch scikit-learn mnist1d`
+# - Install: `pip install torch scipy mnist1d`
 # - Runs on: `cpu`
 # - Expected: `2` minutes
 
@@ -34,10 +34,7 @@ from snippets.normalise_ghost_batches_torch import (
 
 
 # %%
-x_train, x_validation, x_test, y_train, y_validation, y_test = (
-    torch.tensor(part)
-    for part in (x_train, x_validation, x_test, y_train, y_validation, y_test)
-)
+x_train, y_train = torch.tensor(x_train), torch.tensor(y_train)
 
 
 def build_model(seed):
@@ -215,7 +212,7 @@ class PlainTraining:
 
 
 plain = PlainTraining()
-updates_per_epoch, update_seconds = take_turns(plain.time_epoch)
+timed = take_turns(plain.time_epoch)
 
 # %% [markdown]
 # ## Train
@@ -225,11 +222,6 @@ updates_per_epoch, update_seconds = take_turns(plain.time_epoch)
 
 
 # %%
-def correction(ghost_size):
-    """What PyTorch multiplies the variance by before it keeps it."""
-    return ghost_size / (ghost_size - 1)
-
-
 def keep_statistics(running, found, ghost_size):
     """Running statistics after ghost batches that came one by one."""
     kept = []
@@ -240,41 +232,25 @@ def keep_statistics(running, found, ghost_size):
         stays = RUNNING_SHARE**count
         new_mean = (means * shares).sum(dim=1, keepdim=True)
         new_variance = (variances * shares).sum(dim=1, keepdim=True)
-        kept.append(
-            (
-                stays * mean + new_mean,
-                stays * variance + correction(ghost_size) * new_variance,
-            )
-        )
+        # PyTorch keeps the variance of the population that it estimates.
+        new_variance = new_variance * ghost_size / (ghost_size - 1)
+        kept.append((stays * mean + new_mean, stays * variance + new_variance))
     return kept
 
 
 def look(parameters, kind, ghost_size, running):
-    """{(part, statistics): accuracy [rates, seeds]}."""
+    """What evaluation finds with the weights as they are now."""
     copies = parameters[0].shape[0] // NUM_SEEDS
-    found = {}
-    modes = {"running": running}
-    if kind == "batch":
-        # Those of all training examples, with the weights as they are now.
-        _, modes["population"] = forward(
-            parameters, x_train.repeat(copies, 1, 1), kind, NUM_TRAIN
-        )
-        modes["training"] = None
-    for part, x, y in (
-        ("validation", x_validation, y_validation),
-        ("test", x_test, y_test),
-    ):
-        for mode, fixed in modes.items():
-            if part == "validation" and mode != "running":
-                continue
-            outputs, _ = forward(
-                parameters, x.repeat(copies, 1, 1), kind, ghost_size, fixed
-            )
-            right = outputs.argmax(dim=2) == y.repeat(copies, 1)
-            found[part, mode] = (
-                right.double().mean(dim=1).reshape(copies, -1).numpy()
-            )
-    return found
+
+    def answer(x, fixed):
+        x = torch.tensor(x).repeat(copies, 1, 1)
+        outputs, _ = forward(parameters, x, kind, ghost_size, fixed)
+        return outputs.argmax(dim=2).numpy()
+
+    # Statistics of all training examples.
+    everything = x_train.repeat(copies, 1, 1)
+    _, population = forward(parameters, everything, kind, NUM_TRAIN)
+    return look_at(answer, kind, running, population)
 
 
 def train(kind, batch_size, ghost_size, rate_powers, looks):
@@ -314,19 +290,12 @@ def train(kind, batch_size, ghost_size, rate_powers, looks):
     return history
 
 
-ghost_runs, runs = train_all(train, updates_per_epoch, update_seconds)
+trained = train_all(train, *timed)
 
 # %% [markdown]
 # ## What was found
 
 # %%
 results = batch_normalisation_findings(
-    alone,
-    kept,
-    signs,
-    accumulated,
-    updates_per_epoch,
-    update_seconds,
-    ghost_runs,
-    runs,
+    alone, kept, signs, accumulated, *timed, *trained
 )
