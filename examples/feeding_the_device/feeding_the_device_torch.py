@@ -18,7 +18,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import multiprocessing
 import random
+import zlib
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import (
