@@ -135,13 +135,12 @@ def make_batches(
 
 
 # %%
-def make_update(width):
-    """update(batch), which trains a network on one batch."""
+def build_model(seed, width=WIDTHS["small"]):
     # Not set_random_seed, which would also fix the crops: see below.
     first, second = (
-        keras.initializers.GlorotUniform(2 * SEED + layer) for layer in (0, 1)
+        keras.initializers.GlorotUniform(2 * seed + layer) for layer in (0, 1)
     )
-    model = keras.Sequential(
+    return keras.Sequential(
         [
             keras.Input((NUM_FEATURES,)),
             keras.layers.Dense(
@@ -150,6 +149,11 @@ def make_update(width):
             keras.layers.Dense(NUM_CLASSES, kernel_initializer=second),
         ]
     )
+
+
+def make_update(width):
+    """update(batch), which trains a network on one batch."""
+    model = build_model(SEED, width)
     model.compile(
         optimizer=keras.optimizers.SGD(LEARNING_RATE),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),

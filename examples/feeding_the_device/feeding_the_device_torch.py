@@ -148,9 +148,8 @@ def make_batches(way, size, endless=False, **how):
 
 
 # %%
-def make_update(width):
-    """update(batch), which trains a network on one batch."""
-    torch.manual_seed(SEED)
+def build_model(seed, width=WIDTHS["small"]):
+    torch.manual_seed(seed)
     model = nn.Sequential(
         nn.Linear(NUM_FEATURES, width),
         nn.ReLU(),
@@ -159,7 +158,12 @@ def make_update(width):
     for layer in (model[0], model[2]):
         nn.init.xavier_uniform_(layer.weight)
         nn.init.zeros_(layer.bias)
-    model.to(device)
+    return model
+
+
+def make_update(width):
+    """update(batch), which trains a network on one batch."""
+    model = build_model(SEED, width).to(device)
     optimizer = torch.optim.SGD(model.parameters(), LEARNING_RATE)
     loss_function = nn.CrossEntropyLoss()
 

@@ -12,7 +12,7 @@
 # %%
 import os
 
-# One thread, so that the result does not depend on the number of cores.
+# One thread for a call; that of the client is another.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
 os.environ["TF_NUM_INTEROP_THREADS"] = "1"
@@ -30,17 +30,17 @@ from inference_problem import *
 
 # %%
 backend = keras.backend.backend()
+if backend not in ("tensorflow", "torch"):
+    raise ValueError(f"this program has no path for the {backend} backend")
 if backend == "tensorflow":
     import tensorflow as tf
 
     tf.config.experimental.enable_tensor_float_32_execution(False)
-elif backend == "torch":
+else:
     import torch
 
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
-else:
-    raise ValueError(f"this program has no path for the {backend} backend")
 
 # %% [markdown]
 # ## Networks
@@ -59,7 +59,7 @@ def build_model(seed):
     )
 
 
-def build_sequence_model(seed, masked=True):
+def build_sequence_model(seed, masked):
     keras.utils.set_random_seed(seed)
     tokens = keras.Input((None,), dtype="int32")
     mask = ops.cast(ops.not_equal(tokens, 0), "float32")
@@ -118,26 +118,25 @@ def call_of(model, training=False):
     return lambda x: compiled(x).numpy()
 
 
-def usual_call_of(model):
-    return lambda x: model.predict(x, batch_size=len(x), verbose=0)
-
-
-# %% [markdown]
-# ## Time calls and passes
-
-# %%
 model = build_model(FIRST_SEED)
 call = call_of(model)
-call_seconds, usual_seconds = time_calls(call, usual_call_of(model))
-score = call_of(build_sequence_model(FIRST_SEED))
-pass_seconds = time_passes(score)
-score_unmasked = call_of(build_sequence_model(FIRST_SEED, masked=False))
-differences = compare_with_alone(call, score, score_unmasked)
+score, score_unmasked = (
+    call_of(build_sequence_model(FIRST_SEED, masked))
+    for masked in (True, False)
+)
+
+
+def usual_call(x):
+    return model.predict(x, batch_size=len(x), verbose=0)
+
 
 # %% [markdown]
-# ## Serve
+# ## Call, pad and serve
 
 # %%
+call_seconds, usual_seconds = time_calls(call, usual_call)
+pass_seconds = time_passes(score)
+differences = compare_with_alone(call, score, score_unmasked)
 served, one_client = serve_loads(call)
 
 # %% [markdown]

@@ -12,7 +12,7 @@
 # %%
 import os
 
-# One thread, so that the result does not depend on the number of cores.
+# One thread for a call; that of the client is another.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
@@ -78,7 +78,7 @@ class SequenceModel(nn.Module):
         return self.head(sums / mask.sum(1, keepdim=True))
 
 
-def build_sequence_model(seed, masked=True):
+def build_sequence_model(seed, masked):
     torch.manual_seed(seed)
     return SequenceModel(masked)
 
@@ -120,31 +120,25 @@ def call_of(model, training=False):
     return call
 
 
-def usual_call_of(model):
-    model = model.to(device).eval()
-
-    def call(x):
-        return model(torch.from_numpy(x).to(device)).detach().cpu().numpy()
-
-    return call
-
-
-# %% [markdown]
-# ## Time calls and passes
-
-# %%
 model = build_model(FIRST_SEED)
 call = call_of(model)
-call_seconds, usual_seconds = time_calls(call, usual_call_of(model))
-score = call_of(build_sequence_model(FIRST_SEED))
-pass_seconds = time_passes(score)
-score_unmasked = call_of(build_sequence_model(FIRST_SEED, masked=False))
-differences = compare_with_alone(call, score, score_unmasked)
+score, score_unmasked = (
+    call_of(build_sequence_model(FIRST_SEED, masked))
+    for masked in (True, False)
+)
+
+
+def usual_call(x):
+    return model(torch.from_numpy(x).to(device)).detach().cpu().numpy()
+
 
 # %% [markdown]
-# ## Serve
+# ## Call, pad and serve
 
 # %%
+call_seconds, usual_seconds = time_calls(call, usual_call)
+pass_seconds = time_passes(score)
+differences = compare_with_alone(call, score, score_unmasked)
 served, one_client = serve_loads(call)
 
 # %% [markdown]

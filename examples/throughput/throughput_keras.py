@@ -33,19 +33,19 @@ from throughput_problem import *
 
 # %%
 backend = keras.backend.backend()
+if backend not in ("tensorflow", "torch"):
+    raise ValueError(f"this program has no path for the {backend} backend")
 if backend == "tensorflow":
     import tensorflow as tf
 
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
     tf.config.experimental.enable_tensor_float_32_execution(False)
-elif backend == "torch":
+else:
     import torch
 
     on_gpu = torch.cuda.is_available()
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
-else:
-    raise ValueError(f"this program has no path for the {backend} backend")
 machine = "gpu" if on_gpu else "cpu"
 widths, batch_sizes = settings_for(machine)
 
@@ -67,7 +67,7 @@ def wait(result):
 IMAGE_SHAPE = (IMAGE_SIZE, IMAGE_SIZE, 1)
 
 
-def build_mlp(seed, width=WIDTHS["mlp"]):
+def build_model(seed, width=WIDTHS["mlp"]):
     keras.utils.set_random_seed(seed)
     return keras.Sequential(
         [
@@ -111,7 +111,7 @@ def build_transformer(seed, width=WIDTHS["transformer"]):
 
 
 builders = {
-    "mlp": build_mlp,
+    "mlp": build_model,
     "cnn": build_cnn,
     "transformer": build_transformer,
 }
@@ -193,20 +193,13 @@ first_seconds = time_first_updates(start, wait)
 
 
 # %%
-def train(batch_size, seeds, rates, parts, looks):
+def train(seeds, rates, parts, phases, looks, **options):
+    models = [build("mlp", seed) for seed in seeds]
     fit, validation, test = parts
-    history = train_rates_keras(
-        [build("mlp", seed) for seed in seeds],
-        rates,
-        *fit,
-        [(looks[-1], batch_size, 1.0)],
-        looks,
-        {"validation": validation, "test": test},
-        seed=FIRST_SEED + batch_size,
-        optimizer="adam",
-        stop=stop,
+    check = {"validation": validation, "test": test}
+    return train_rates_keras(
+        models, rates, *fit, phases, looks, check, **options
     )
-    return {part: found["accuracy"] for part, found in history.items()}
 
 
 runs = train_to_target(train)

@@ -224,8 +224,8 @@ def train_to_target(train):
     """{batch size: {"validation" and "test": accuracy [looks, models]}}.
 
     The models are all seeds at the first rate, then at the second.
-    train: (batch size, seeds, rates, parts, looks) -> accuracy of a size;
-        parts are inputs and labels to train, to validate and to test.
+    train: (seeds, rates, parts, phases, looks, options) -> history; see
+        train_rates. Parts are inputs and labels to train, validate and test.
     """
     x, y = map(np.stack, zip(*map(draw_data, SEEDS)))
     runs = {}
@@ -236,8 +236,19 @@ def train_to_target(train):
             np.split(np.tile(x, (count, 1, 1)).astype("float32"), ends, axis=1),
             np.split(np.tile(y, (count, 1)), ends, axis=1),
         )
-        rates = np.repeat(RATES[size], NUM_SEEDS).tolist()
         looks = list_looks()
-        runs[size] = train(size, SEEDS * count, rates, list(parts), looks)
+        history = train(
+            SEEDS * count,
+            np.repeat(RATES[size], NUM_SEEDS).tolist(),
+            list(parts),
+            [(looks[-1], size, 1.0)],
+            looks,
+            seed=FIRST_SEED + size,
+            optimizer="adam",
+            stop=stop,
+        )
+        runs[size] = {
+            part: found["accuracy"] for part, found in history.items()
+        }
         print("trained with batches of", size)
     return runs

@@ -53,52 +53,39 @@ def wait(_):
 IMAGE_SHAPE = (1, IMAGE_SIZE, IMAGE_SIZE)
 
 
-def build_mlp(seed, width=WIDTHS["mlp"]):
+def build_model(seed, width=WIDTHS["mlp"]):
     random = torch.Generator().manual_seed(seed)
-    model = nn.Sequential(
-        nn.Linear(NUM_FEATURES, width),
-        nn.ReLU(),
-        nn.Linear(width, width),
-        nn.ReLU(),
-        nn.Linear(width, NUM_CLASSES),
-    )
-    for layer in model[::2]:
+    sizes, layers = [NUM_FEATURES, width, width, NUM_CLASSES], []
+    for inputs, outputs in zip(sizes, sizes[1:]):
+        layer = nn.Linear(inputs, outputs)
         nn.init.xavier_uniform_(layer.weight, generator=random)
         nn.init.zeros_(layer.bias)
-    return model
+        layers += [layer, nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
 
 
 def build_cnn(seed, width=WIDTHS["cnn"]):
     torch.manual_seed(seed)
+    layers = []
+    for inputs, outputs in ((1, width), (width, 2 * width)):
+        convolution = nn.Conv2d(inputs, outputs, 3, padding=1)
+        layers += [convolution, nn.ReLU(), nn.MaxPool2d(2)]
+    features = 2 * width * (IMAGE_SIZE // 4) ** 2
     return nn.Sequential(
-        nn.Conv2d(1, width, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(width, 2 * width, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(2 * width * (IMAGE_SIZE // 4) ** 2, NUM_CLASSES),
+        *layers, nn.Flatten(), nn.Linear(features, NUM_CLASSES)
     )
 
 
 class Transformer(nn.Module):
     def __init__(self, width):
         super().__init__()
+        shape = {"batch_first": True, "norm_first": True}
+        block = nn.TransformerEncoderLayer(
+            width, NUM_HEADS, 4 * width, 0.0, "gelu", **shape
+        )
         self.embed = nn.Embedding(VOCABULARY, width)
         self.blocks = nn.TransformerEncoder(
-            nn.TransformerEncoderLayer(
-                width,
-                NUM_HEADS,
-                dim_feedforward=4 * width,
-                dropout=0.0,
-                activation="gelu",
-                batch_first=True,
-                norm_first=True,
-            ),
-            NUM_BLOCKS,
-            norm=nn.LayerNorm(width),
-            enable_nested_tensor=False,
+            block, NUM_BLOCKS, nn.LayerNorm(width), enable_nested_tensor=False
         )
         self.head = nn.Linear(width, VOCABULARY)
         mask = nn.Transformer.generate_square_subsequent_mask(TEXT_LENGTH)
@@ -115,7 +102,7 @@ def build_transformer(seed, width=WIDTHS["transformer"]):
 
 
 builders = {
-    "mlp": build_mlp,
+    "mlp": build_model,
     "cnn": build_cnn,
     "transformer": build_transformer,
 }
@@ -202,20 +189,15 @@ first_seconds = time_first_updates(start, wait)
 
 
 # %%
-def train(batch_size, seeds, rates, parts, looks):
-    fit, validation, test = (map(torch.tensor, part) for part in parts)
-    history = train_rates_torch(
-        [build("mlp", seed) for seed in seeds],
-        rates,
-        *fit,
-        [(looks[-1], batch_size, 1.0)],
-        looks,
-        {"validation": list(validation), "test": list(test)},
-        seed=FIRST_SEED + batch_size,
-        optimizer="adam",
-        stop=stop,
+def train(seeds, rates, parts, phases, looks, **options):
+    models = [build("mlp", seed) for seed in seeds]
+    fit, validation, test = (
+        [torch.tensor(array) for array in part] for part in parts
     )
-    return {part: found["accuracy"] for part, found in history.items()}
+    check = {"validation": validation, "test": test}
+    return train_rates_torch(
+        models, rates, *fit, phases, looks, check, **options
+    )
 
 
 runs = train_to_target(train)
