@@ -165,30 +165,23 @@ def make_update(width):
 # ## Time the loops
 #
 # Each update brings its loss back, so the device is done when it returns, and
-# the clock need not wait. The threads of `tf.data` run everywhere.
+# the clock need not wait.
 
 # %%
 running = {
-    job: begin(make_batches(job[2], job[1], endless=True))
-    for job in list_jobs(WAYS)
+    job: begin(make_batches(job[2], job[1], endless=True)) for job in JOBS
 }
 updates = {name: make_update(width) for name, width in WIDTHS.items()}
 loop, ready, load = take_turns(running, updates, num_workers)
 running.clear()
-first = time_first_batches(make_batches, begin, WAYS)
+first = time_first_batches(make_batches, begin)
 
 # %% [markdown]
 # ## Count what is unpacked again
 
 # %%
-unpacked_again = {
-    name: count_unpacked_again(
-        make_batches(way, MIDDLE_SIZE, keep="images"),
-        begin,
-        lambda: int(num_unpacked),
-    )
-    for name, way in (("cached", "plain"), ("cached_ahead", "ahead"))
-}
+batches = make_batches("ahead", MIDDLE_SIZE, keep="images")
+unpacked_again = count_unpacked_again(batches, begin, lambda: int(num_unpacked))
 
 # %% [markdown]
 # ## Count the epochs with new crops

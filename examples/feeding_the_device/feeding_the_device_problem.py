@@ -69,11 +69,9 @@ print("bytes of a packed image:", int(np.mean([len(each) for each in packed])))
 
 
 # %%
-def list_jobs(ways):
-    """(network, batch size, way of loading) of each loop."""
-    jobs = [("small", size, way) for size in BATCH_SIZES for way in ways]
-    wide = [way for way in ("plain", "ahead") if way in ways]
-    return jobs + [("wide", MIDDLE_SIZE, way) for way in wide]
+# (network, batch size, way of loading) of each loop.
+JOBS = [("small", size, way) for size in BATCH_SIZES for way in WAYS]
+JOBS += [("wide", MIDDLE_SIZE, "plain"), ("wide", MIDDLE_SIZE, "ahead")]
 
 
 def load_seconds(batches, count):
@@ -148,13 +146,13 @@ def take_turns(running, updates, num_workers, wait=None):
 
 
 # %%
-def time_first_batches(make_batches, begin, ways):
-    """Seconds until the first batch, a list for each way.
+def time_first_batches(make_batches, begin):
+    """Seconds until the first batch, {"plain" and "ahead": [repeats]}.
 
     make_batches: (way, batch size) -> batches of an epoch.
     begin: batches -> iterator over them.
     """
-    first = {way: [] for way in ("plain", "ahead") if way in ways}
+    first = {"plain": [], "ahead": []}
     for _ in range(NUM_REPEATS):
         for way, kept in first.items():
             batches = make_batches(way, MIDDLE_SIZE)

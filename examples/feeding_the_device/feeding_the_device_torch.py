@@ -16,7 +16,6 @@ import os
 # One thread, so that the second core is left to the worker.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-import multiprocessing
 import random
 import zlib
 
@@ -36,16 +35,11 @@ from feeding_the_device_problem import *
 
 # %% [markdown]
 # ## Device
-#
-# Workers are forked, so that they share this program's memory: what stands in
-# a notebook's cell cannot be started otherwise. Windows has no such workers.
 
 # %%
 on_gpu = torch.cuda.is_available()
 device = torch.device("cuda" if on_gpu else "cpu")
 num_workers = NUM_WORKERS["gpu" if on_gpu else "cpu"]
-can_fork = "fork" in multiprocessing.get_all_start_methods()
-ways = [w for w in WAYS if can_fork or w not in ("ahead", "workers")]
 
 # %% [markdown]
 # ## Data sets
@@ -113,7 +107,9 @@ class Batches(Images):
 # %% [markdown]
 # ## Loaders
 #
-# An endless one draws one shuffled epoch after the other.
+# An endless one draws one shuffled epoch after the other. Workers are forked,
+# for what stands in a notebook's cell cannot be started otherwise; Windows
+# cannot do that.
 
 
 # %%
@@ -183,14 +179,13 @@ def make_update(width):
 
 # %%
 running = {
-    job: iter(make_batches(job[2], job[1], endless=True))
-    for job in list_jobs(ways)
+    job: iter(make_batches(job[2], job[1], endless=True)) for job in JOBS
 }
 updates = {name: make_update(width) for name, width in WIDTHS.items()}
 wait = torch.cuda.synchronize if on_gpu else None
 loop, ready, load = take_turns(running, updates, num_workers, wait)
 running.clear()
-first = time_first_batches(make_batches, iter, ways)
+first = time_first_batches(make_batches, iter)
 
 # %% [markdown]
 # ## Count what is unpacked again
@@ -198,13 +193,10 @@ first = time_first_batches(make_batches, iter, ways)
 # A worker takes its cache along when it ends.
 
 # %%
-unpacked_again = {}
-for name, way in (("cached", "plain"), ("cached_ahead", "ahead")):
-    if way in ways:
-        batches = make_batches(way, MIDDLE_SIZE, keep="images")
-        unpacked_again[name] = count_unpacked_again(
-            batches, iter, batches.dataset.num_unpacked.item
-        )
+batches = make_batches("ahead", MIDDLE_SIZE, keep="images")
+unpacked_again = count_unpacked_again(
+    batches, iter, batches.dataset.num_unpacked.item
+)
 
 # %% [markdown]
 # ## Count the epochs with new crops

@@ -54,23 +54,6 @@ def keep_calls(found, call_seconds, usual_seconds):
     found.judge("usual_call_is_far_slower", usual > FAR_FACTOR)
 
 
-def keep_tail(found, seconds):
-    """The p99 of all calls with one example, in medians.
-
-    The interval is by the bootstrap over the repeats.
-    seconds: [repeats, calls].
-    """
-    random = np.random.default_rng(FIRST_SEED)
-    drawn = random.integers(NUM_REPEATS, size=(1000, NUM_REPEATS))
-    many = np.array(seconds)[drawn].reshape(1000, -1)
-    tails = np.percentile(many, 99, axis=1) / np.median(many, axis=1)
-    tail = np.percentile(seconds, 99) / np.median(seconds)
-    low, high = np.quantile(tails, [0.025, 0.975])
-    ends = tail, min(low, tail), max(high, tail)
-    key = f"call_time.p99.{SMALLEST}"
-    found.interval(key, ends, NUM_REPEATS, "medians", timing=True)
-
-
 def random_padding(lengths, size):
     """Expected percent of padding where batches are drawn at random."""
     count, rank = len(lengths), np.arange(1, len(lengths) + 1)
@@ -135,86 +118,63 @@ def keep_differences(found, differences):
     )
 
 
-class Served:
-    """What the server did by (policy, load): an array over the repeats."""
-
-    def __init__(self, served):
-        self.served = served
-
-    def percentile(self, percent, *case):
-        return np.array(
-            [
-                np.percentile(latency, percent)
-                for latency, _, _ in self.served[case]
-            ]
-        )
-
-    def quarter(self, number, *case):
-        """Mean latency of a quarter of the requests, 0 for the first."""
-        latencies = np.array([latency for latency, _, _ in self.served[case]])
-        quarters = latencies.reshape(len(latencies), 4, -1)
-        return quarters[:, number].mean(axis=1)
-
-    def batch_size(self, *case):
-        return np.array([size for _, size, _ in self.served[case]])
-
-    def processor(self, *case):
-        return np.array([used for _, _, used in self.served[case]])
-
-
-def keep_loads(found, served):
+def keep_loads(found, latency, batch_size):
     """Latency and size of the batches, by policy and load."""
-    for policy in POLICIES:
-        loads = ALONE_LOADS if policy == "alone" else LOADS
+    for policy, loads in LOADS.items():
         for load in loads:
-            case = policy, load
-            for name, samples, unit in (
-                ("latency.p50", served.percentile(50, *case), "calls"),
-                ("latency.p99", served.percentile(99, *case), "calls"),
-                ("batch_size", served.batch_size(*case), "examples"),
-            ):
-                keep_time(found, f"{name}.{policy}.{load}", samples, unit)
+            case = f"{policy}.{load}"
+            for percent in (50, 99):
+                calls = np.percentile(latency[policy, load], percent, axis=1)
+                keep_time(found, f"latency.p{percent}.{case}", calls, "calls")
+            sizes = batch_size[policy, load]
+            keep_time(found, f"batch_size.{case}", sizes, "examples")
         for name in ("latency.p99", "batch_size"):
             keys = [f"{name}.{policy}.{load}" for load in loads]
             found.line(f"{name}.{policy}", loads, keys)
 
 
-def keep_queues(found, served, one_client):
-    """What the policies gain and cost against each other."""
-    growth = served.quarter(3, "alone", 200) / served.quarter(0, "alone", 200)
-    keep_time(found, "growth.alone.200", growth)
+def keep_queues(found, latency):
+    """Whether the queue of a policy holds, or grows with the time."""
+    # Mean latency of each quarter of the requests [repeats, 4].
+    quarters = {
+        case: np.reshape(calls, (len(calls), 4, -1)).mean(axis=2)
+        for case, calls in latency.items()
+    }
+    first, *_, last = quarters["alone", 200].T
+    keep_time(found, "growth.alone.200", last / first)
     for policy, load in (("greedy", 200), ("greedy", 400), ("waiting", 400)):
-        key, last = f"{policy}.{load}", served.quarter(3, policy, load)
+        key, last = f"{policy}.{load}", quarters[policy, load][:, 3]
         keep_time(found, f"last_quarter.{key}", last, "calls")
         found.judge(
             f"queue_holds.{key}", found[f"last_quarter.{key}"] < HOLD_CALLS
         )
+
+
+def keep_policies(found, latency, processor, one_client):
+    """What the policies gain and cost against each other."""
+
+    def calls(percent, *case):
+        return np.percentile(latency[case], percent, axis=1)
+
     for load, name, most in (
         (50, "greedy_keeps_the_tail", MARGIN_FACTOR),
         (80, "greedy_cuts_the_tail_early", 1),
         (200, "batches_cut_the_tail.greedy", 1 / MARGIN_FACTOR),
     ):
         key = f"against_alone.p99.greedy.{load}"
-        alone = served.percentile(99, "alone", load)
-        keep_time(found, key, served.percentile(99, "greedy", load) / alone)
+        tails = calls(99, "greedy", load) / calls(99, "alone", load)
+        keep_time(found, key, tails)
         found.judge(name, found[key] < most)
-    longer = served.percentile(50, "waiting", 50)
-    longer = longer / served.percentile(50, "greedy", 50)
-    keep_time(found, "against_greedy.p50.waiting.50", longer)
-    found.judge(
-        "waiting_adds_latency",
-        found["against_greedy.p50.waiting.50"] > MARGIN_FACTOR,
-    )
-    saved = served.processor("waiting", 80) / served.processor("alone", 80)
+    key = "against_greedy.p50.waiting.50"
+    keep_time(found, key, calls(50, "waiting", 50) / calls(50, "greedy", 50))
+    found.judge("waiting_adds_latency", found[key] > MARGIN_FACTOR)
+    saved = np.array(processor["waiting", 80]) / processor["alone", 80]
     keep_time(found, "against_alone.processor.waiting.80", saved)
     seen = np.percentile(one_client, 99, axis=1)
     keep_time(found, "latency.p99.one_client", seen, "calls")
-    hidden = served.percentile(99, "alone", 200) / seen
-    keep_time(found, "hidden_by_one_client", hidden)
-    found.judge(
-        "one_client_hides_the_queue",
-        found["hidden_by_one_client"] > MARGIN_FACTOR,
-    )
+    key = "hidden_by_one_client"
+    keep_time(found, key, calls(99, "alone", 200) / seen)
+    found.judge("one_client_hides_the_queue", found[key] > MARGIN_FACTOR)
 
 
 def keep_modes(found, accuracy, changed, lone_answers):
@@ -235,31 +195,26 @@ def keep_modes(found, accuracy, changed, lone_answers):
     found.judge("lone_examples_get_one_answer", found["lone_answers"] == 1)
 
 
-def inference_findings(
-    call_seconds,
-    usual_seconds,
-    pass_seconds,
-    differences,
-    served,
-    one_client,
-    modes,
-):
+def inference_findings(calls, passes, differences, served, modes):
     """Values, judgements and series.
 
-    call_seconds, usual_seconds: {batch size: [repeats, calls]}.
-    pass_seconds: {(order, batch size): seconds of each repeat}.
+    calls: two of {batch size: seconds [repeats, calls]}, of a call and of
+        the usual way.
+    passes: {(order, batch size): seconds of each repeat}.
     differences: {case: part of the largest output}.
-    served: {(policy, load): [(latencies, batch size, seconds of processor)]}.
-    one_client: latencies [repeats, requests].
+    served: latencies in calls [repeats, requests], mean sizes of the batches
+        and seconds of processor [repeats], each by (policy, load); then the
+        latencies of one client [repeats, requests].
     modes: accuracy and changed, {case: percent [seeds]}, and the different
         answers that lone examples get.
     """
     found = keep_findings()
-    keep_calls(found, call_seconds, usual_seconds)
-    keep_tail(found, call_seconds[SMALLEST])
-    keep_padding(found, pass_seconds)
+    latency, batch_size, processor, one_client = served
+    keep_calls(found, *calls)
+    keep_padding(found, passes)
     keep_differences(found, differences)
-    keep_loads(found, Served(served))
-    keep_queues(found, Served(served), one_client)
+    keep_loads(found, latency, batch_size)
+    keep_queues(found, latency)
+    keep_policies(found, latency, processor, one_client)
     keep_modes(found, *modes)
     return found.report()

@@ -134,10 +134,10 @@ def usual_call(x):
 # ## Call, pad and serve
 
 # %%
-call_seconds, usual_seconds = time_calls(call, usual_call)
-pass_seconds = time_passes(score)
+calls = time_calls(call, usual_call)
+passes = time_passes(score)
 differences = compare_with_alone(call, score, score_unmasked)
-served, one_client = serve_loads(call)
+served = serve_loads(call)
 
 # %% [markdown]
 # ## Forget the mode
@@ -165,7 +165,4 @@ modes = answer_in_modes(train, call_of)
 # ## What was found
 
 # %%
-results = inference_findings(
-    *(call_seconds, usual_seconds, pass_seconds, differences),
-    *(served, one_client, modes),
-)
+results = inference_findings(calls, passes, differences, served, modes)

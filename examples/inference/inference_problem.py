@@ -39,10 +39,13 @@ VOCABULARY = 64
 TIMED_SEQUENCES = 64 if SHORT else 256
 PASSES = [("random", 1), ("random", 32), ("sorted", 8), ("sorted", 32)]
 
-# The server. A load is in percent of what it can answer one at a time.
-LOADS = [50, 80, 200, 400]
-# One at a time the queue of the largest would only take longer.
-ALONE_LOADS = [50, 80, 200]
+# The server. A load is in percent of what it can answer one at a time. One
+# at a time the queue of the largest would only take longer.
+LOADS = {
+    "alone": [50, 80, 200],
+    "greedy": [50, 80, 200, 400],
+    "waiting": [50, 80, 200, 400],
+}
 MAX_BATCH_SIZE = 64
 # Most requests of a call, and how long they wait for others, in calls with
 # one example.
@@ -228,16 +231,18 @@ def serve_one_client(call):
 
 
 def serve_loads(call):
-    """What each of the repeats gave, by (policy, load), and by one client.
+    """What each of the repeats gave.
 
-    A repeat is (latencies, mean size of a batch, seconds of processor), that
-    of the client its latencies. Latencies are in the time that a request
-    costs one at a time.
+    Latencies [repeats, requests], mean sizes of the batches and seconds of
+    processor [repeats], each by (policy, load); then the latencies of one
+    client. They are in the time that a request costs one at a time.
     """
     # Whatever the size, it has been called before.
     for size in range(1, MAX_BATCH_SIZE + 1):
         call(requests[:size])
-    served, one_client = {}, []
+    cases = [(policy, load) for policy in LOADS for load in LOADS[policy]]
+    latency, sizes, used = ({case: [] for case in cases} for _ in range(3))
+    one_client = []
     gc.disable()
     for repeat in range(LOAD_REPEATS):
         # From first to last, where all are there at once.
@@ -247,18 +252,14 @@ def serve_loads(call):
         # The same arrivals for all; a load only changes their pace.
         arrivals = np.random.default_rng([FIRST_SEED, repeat])
         due = arrivals.exponential(size=NUM_REQUESTS).cumsum() * second_each
-        for load in LOADS:
-            for policy, (most, wait) in POLICIES.items():
-                if policy == "alone" and load not in ALONE_LOADS:
-                    continue
-                latency, size, used = serve(
-                    call, due * 100 / load, most, wait * second_each
-                )
-                served.setdefault((policy, load), []).append(
-                    (latency / second_each, size, used)
-                )
+        for policy, load in sorted(cases, key=lambda case: case[1]):
+            most, wait = POLICIES[policy]
+            found = serve(call, due * 100 / load, most, wait * second_each)
+            latency[policy, load].append(found[0] / second_each)
+            sizes[policy, load].append(found[1])
+            used[policy, load].append(found[2])
     gc.enable()
-    return served, one_client
+    return latency, sizes, used, one_client
 
 
 # %% [markdown]
