@@ -89,7 +89,8 @@ def keep_rules(found, loop, ready, load):
     for size in BATCH_SIZES:
         loading, update = (seconds_of(times, size) for times in (load, ready))
         plain, ahead = seconds_of(loop, size), seconds_of(loop, size, "ahead")
-        keep_ratio(found, f"load_over_update.{size}", loading, update)
+        if size != MIDDLE_SIZE:
+            keep_ratio(found, f"load_over_update.{size}", loading, update)
         keep_ratio(found, f"sum_rule.{size}", plain, loading + update)
         longer = np.maximum(loading, update)
         keep_ratio(found, f"maximum_rule.{size}", ahead, longer)
@@ -159,8 +160,4 @@ def feeding_the_device_findings(
     keep_remedies(found, loop, load)
     keep_rules(found, loop, ready, load)
     keep_epochs(found, first, unpacked_again, new_crops)
-    rates = [f"rate.{way}" for way in ("ready", *WAYS)]
-    for name in (*rates, "sum_rule", "maximum_rule"):
-        keys = [f"{name}.{size}" for size in BATCH_SIZES]
-        found.line(name, BATCH_SIZES, keys)
     return found.report()

@@ -41,9 +41,6 @@ def keep_calls(found, call_seconds, usual_seconds):
     for size, seconds in usual_seconds.items():
         longer = np.median(seconds, axis=1) / typical[size]
         keep_time(found, f"usual_call.{size}", longer)
-    for name in ("gain", "call_time.p50"):
-        keys = [f"{name}.{size}" for size in BATCH_SIZES]
-        found.line(name, BATCH_SIZES, keys)
     found.judge(
         "batches_raise_throughput",
         found[f"gain.{MAX_BATCH_SIZE}"] > MARGIN_FACTOR,
@@ -83,10 +80,9 @@ def keep_padding(found, pass_seconds):
         ("random", random_padding),
         ("sorted", sorted_padding),
     ):
-        keys = [f"padding.{kind}.{size}" for size in PADDED_SIZES]
-        for key, size in zip(keys, PADDED_SIZES):
+        for size in PADDED_SIZES:
+            key = f"padding.{kind}.{size}"
             found.exact(key, padding(lengths, size), "percent")
-        found.line(f"padding.{kind}", PADDED_SIZES, keys)
     # Each length is rounded up to a power of two, whatever the batch.
     powers = 2 ** np.ceil(np.log2(lengths))
     padding = 100 * (1 - lengths.sum() / powers.sum())
@@ -128,9 +124,6 @@ def keep_loads(found, latency, batch_size):
                 keep_time(found, f"latency.p{percent}.{case}", calls, "calls")
             sizes = batch_size[policy, load]
             keep_time(found, f"batch_size.{case}", sizes, "examples")
-        for name in ("latency.p99", "batch_size"):
-            keys = [f"{name}.{policy}.{load}" for load in loads]
-            found.line(f"{name}.{policy}", loads, keys)
 
 
 def keep_queues(found, latency):

@@ -101,21 +101,12 @@ def keep_accuracy(found, kind, arms):
     """
     points = {}
     for arm, runs in arms.items():
+        name = f"points_below_smallest.{arm}.{kind}"
         for size in LARGER:
             below = 100 * (runs[SMALLEST][1] - runs[size][1])
             points[arm, size] = below
-            key = f"points_below_smallest.{arm}.{kind}.{size}"
-            found.mean(key, below, "percentage points")
-        name = f"points_below_smallest.{arm}.{kind}"
+            found.mean(f"{name}.{size}", below, "percentage points")
         gaps = [found[f"{name}.{size}"] for size in LARGER]
-        found.points(
-            name,
-            BATCH_SIZES,
-            [0, *(gap.value for gap in gaps)],
-            "percentage points",
-            [0, *(gap.low for gap in gaps)],
-            [0, *(gap.high for gap in gaps)],
-        )
         if arm == "published":
             found.judge(f"published.largest_is_worse.{kind}", gaps[-1] > 0)
         elif (arm, kind) != ("tuned", "easy"):

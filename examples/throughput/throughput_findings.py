@@ -34,11 +34,6 @@ def keep_ratio(found, key, over, under, unit="ratio", factor=1):
     found.median(key, ratios, unit, timing=True)
 
 
-def keep_series(found, name, sizes):
-    """Keep for a figure what was found at each size."""
-    found.line(name, list(sizes), [f"{name}.{size}" for size in sizes])
-
-
 def keep_knee(found, key, ends, unit):
     """Keep (value, low, high) of the line, if it has a slope."""
     if np.isfinite(ends).all():
@@ -77,11 +72,15 @@ def keep_sizes(found, name, seconds):
         if name == "mlp":
             key = f"update_time.{name}.{size}"
             keep_ratio(found, key, seconds[size], seconds[1])
-    keep_series(found, f"gain.{name}", sizes)
     found.judge(
         f"larger_is_faster.{name}", found[f"gain.{name}.16"] > MARGIN_FACTOR
     )
     before, largest = sizes[-2:]
+    if name == "mlp":
+        found.judge(
+            f"largest_update_is_slower.{name}",
+            found[f"update_time.{name}.{largest}"] > MARGIN_FACTOR,
+        )
     keep_ratio(
         found,
         f"last_gain.{name}",
@@ -103,7 +102,6 @@ def keep_line(found, name, measured):
     found.exact(f"misfit.{name}", misfit, "percent", timing=True)
     if name == "mlp":
         seconds = measured["seconds"]
-        keep_series(found, f"update_time.{name}", seconds)
         line = np.array(list(seconds)) * measured["seconds_per_example"]
         line = (line + measured["fixed_seconds"]) / np.median(seconds[1])
         found.points(f"line.{name}", seconds, line, "ratio")
@@ -122,7 +120,6 @@ def keep_limits(found, name, measured, machine, weights, limits):
         for size, taken in seconds.items():
             factor = 100 * size
             keep_ratio(found, f"{key}.{size}", least, taken, "percent", factor)
-        keep_series(found, key, seconds)
     best = max(rates, key=rates.get)
     key = f"best_share.{name}"
     keep_ratio(found, key, least, seconds[best], "percent", 100 * best)
@@ -225,8 +222,6 @@ def keep_targets(found, seconds, runs):
         size: -(-SPLIT[0] // size) * seconds[size]
         for size in (smallest, largest)
     }
-    for name in ("epochs", "updates", "seconds"):
-        keep_series(found, f"{name}_to_target", runs)
     key = f"epoch_time.{largest}"
     keep_ratio(found, key, epoch[largest], epoch[smallest])
     found.judge(
@@ -255,8 +250,6 @@ def keep_targets(found, seconds, runs):
     time, cost = (
         found[f"{kind}_shared.{devices}"] for kind in ("time", "cost")
     )
-    for kind in ("time", "cost"):
-        keep_series(found, f"{kind}_shared", DEVICES)
     found.judge("sharing_is_faster", time < 1 / MARGIN_FACTOR)
     found.judge("sharing_costs_more", cost > MARGIN_FACTOR)
 

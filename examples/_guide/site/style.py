@@ -22,6 +22,7 @@ from matplotlib.ticker import (
 )
 
 from _guide import project
+from _guide.results import interval
 
 FRAMEWORK_NAMES = project.FRAMEWORK_NAMES
 DEVICE_NAMES = project.DEVICE_NAMES
@@ -160,6 +161,17 @@ def batch_axis(axis):
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.0f}"))
     axis.set_xlabel("Batch size")
+
+
+def line_of(values, name):
+    """The values NAME.X over all numbers X that there are, as a series."""
+    key = re.compile(rf"{re.escape(name)}\.(\d+)")
+    x = sorted(int(match[1]) for match in map(key.fullmatch, values) if match)
+    entries = [values[f"{name}.{each}"] for each in x]
+    series = {"x": x, "y": [entry["value"] for entry in entries]}
+    if any("ci" in entry for entry in entries):
+        series["low"], series["high"] = zip(*map(interval, entries))
+    return series
 
 
 def batch_color(batch_size):
