@@ -166,6 +166,17 @@ def batch_axis(axis):
     axis.set_xlabel("Batch size")
 
 
+def line_of(values, name):
+    """The values NAME.X over all numbers X that there are, as a series."""
+    key = re.compile(rf"{re.escape(name)}\.(\d+)")
+    x = sorted(int(match[1]) for match in map(key.fullmatch, values) if match)
+    entries = [values[f"{name}.{each}"] for each in x]
+    series = {"x": x, "y": [entry["value"] for entry in entries]}
+    if any("ci" in entry for entry in entries):
+        series["low"], series["high"] = zip(*map(interval, entries))
+    return series
+
+
 def batch_color(batch_size):
     """The colour of a batch size on a light ground: light small, dark large."""
     return _ramp(batch_size, LIGHT_GROUND)
