@@ -145,35 +145,30 @@ def relative(difference, whole):
     return lengths / np.linalg.norm(whole, axis=-1)
 
 
-def gradient(Training, group, precision, mistake=None):
-    training = Training("sgd", 1.0, precision)
-    training.accumulate(group, shares_of(group, mistake))
-    return training.gradient()
-
-
 def compare_gradients(Training):
-    """Relative errors [seeds] by (precision, micro-batch size)."""
+    """Relative errors [seeds] by (precision, micro-batch size) or mistake."""
+
+    def gradient(group, precision="float64", mistake=None):
+        training = Training("sgd", 1.0, precision)
+        training.accumulate(group, shares_of(group, mistake))
+        return training.gradient()
+
     errors = {}
     for precision in PRECISIONS:
-        at_once = first_examples(BATCH_SIZE, BATCH_SIZE)
-        whole = gradient(Training, at_once, precision)
+        whole = gradient(first_examples(BATCH_SIZE, BATCH_SIZE), precision)
         for size in MICRO_BATCH_SIZES:
             parts = first_examples(BATCH_SIZE, size)
-            difference = gradient(Training, parts, precision) - whole
+            difference = gradient(parts, precision) - whole
             errors[precision, size] = relative(difference, whole)
-    return errors
-
-
-def mistaken_gradients(Training):
-    """(errors [seeds] of the last group by mistake, length undivided)."""
-    right = gradient(Training, last_group, "float64")
-    errors = {}
+    right = gradient(last_group)
     for mistake in ("mean_of_means", "wrong_divisor"):
-        wrong = gradient(Training, last_group, "float64", mistake)
+        wrong = gradient(last_group, mistake=mistake)
         errors[mistake] = relative(wrong - right, right)
-    full = first_examples(BATCH_SIZE, MICRO_BATCH_SIZE)
-    undivided = gradient(Training, full, "float64", "no_division")
-    return errors, relative(undivided, gradient(Training, full, "float64"))
+    full = groups_of(in_order)[0]
+    undivided = gradient(full, mistake="no_division")
+    # The whole length here, not that of a difference.
+    errors["no_division"] = relative(undivided, gradient(full))
+    return errors
 
 
 # %% [markdown]
@@ -184,11 +179,11 @@ def mistaken_gradients(Training):
 
 
 # %%
-def weights_after(model, number, precision, micro_batch_size):
+def weights_after(model, number, micro_batch_size, precision):
     """(weights at the end, how far they moved) of the model of one seed."""
     before = model.weights()
-    for update in range(EQUAL_UPDATES):
-        part = slice(update * BATCH_SIZE, (update + 1) * BATCH_SIZE)
+    for start in range(0, EQUAL_UPDATES * BATCH_SIZE, BATCH_SIZE):
+        part = slice(start, start + BATCH_SIZE)
         x = x_train[number, part].astype(precision)
         model.update(x, y_train[number, part], micro_batch_size)
     return model.weights(), model.weights() - before
@@ -199,19 +194,23 @@ def compare_weights(OneModel):
     errors = {}
     for precision in PRECISIONS:
         for kind in OPTIMIZERS:
-            found = []
-            for number in range(NUM_SEEDS):
-                (whole, moved), (parted, _) = (
-                    weights_after(
-                        OneModel(number, kind, 0.01, precision),
-                        number,
-                        precision,
-                        size,
-                    )
-                    for size in (BATCH_SIZE, UNEQUAL_MICRO_BATCH_SIZE)
+            (whole, moved), (parted, _) = (
+                np.swapaxes(
+                    [
+                        weights_after(
+                            OneModel(number, kind, 0.01, precision),
+                            number,
+                            size,
+                            precision,
+                        )
+                        for number in range(NUM_SEEDS)
+                    ],
+                    0,
+                    1,
                 )
-                found.append(relative(parted - whole, moved))
-            errors[precision, kind] = np.array(found)
+                for size in (BATCH_SIZE, UNEQUAL_MICRO_BATCH_SIZE)
+            )
+            errors[precision, kind] = relative(parted - whole, moved)
     return errors
 
 
@@ -223,20 +222,23 @@ def compare_weights(OneModel):
 
 
 # %%
-def train(Training, kind, rate, mistake=None):
-    training = Training(kind, rate, "float32")
+def shuffled_groups():
     random = np.random.default_rng(FIRST_SEED)
     for _ in range(NUM_EPOCHS):
-        for group in groups_of(random.permuted(in_order, axis=1)):
-            short = len(group) < ACCUMULATION_STEPS
-            if short and mistake == "dropped_group":
-                continue
-            training.accumulate(group, shares_of(group, mistake))
-            if short and mistake == "carried_group":
-                continue
-            training.update()
-            if mistake != "no_reset":
-                training.reset()
+        yield from groups_of(random.permuted(in_order, axis=1))
+
+
+def train(training, groups, mistake=None):
+    for group in groups:
+        short = len(group) < ACCUMULATION_STEPS
+        if short and mistake == "dropped_group":
+            continue
+        training.accumulate(group, shares_of(group, mistake))
+        if short and mistake == "carried_group":
+            continue
+        training.update()
+        if mistake != "no_reset":
+            training.reset()
     return training
 
 
@@ -246,18 +248,23 @@ def make_mistakes(Training):
     Accuracies are in percent, [seeds], by (optimizer, mistake or "none").
     """
     powers, points = {}, {}
-    for kind in OPTIMIZERS:
-        runs = [
-            train(Training, kind, 3.0**power) for power in RATE_POWERS[kind]
-        ]
+
+    def run(kind, power, mistake=None):
+        training = Training(kind, 3.0**power, "float32")
+        return train(training, shuffled_groups(), mistake)
+
+    for kind, grid in RATE_POWERS.items():
+        runs = [run(kind, power) for power in grid]
         validation = [run.accuracy(x_validation, y_validation) for run in runs]
         best = np.mean(validation, axis=1).argmax()
-        powers[kind] = RATE_POWERS[kind][best]
-        points[kind, "none"] = 100 * runs[best].accuracy(x_test, y_test)
-        for mistake in MISTAKES:
-            run = train(Training, kind, 3.0 ** powers[kind], mistake)
-            points[kind, mistake] = 100 * run.accuracy(x_test, y_test)
-            print(kind, mistake, points[kind, mistake].mean().round(1))
+        powers[kind] = grid[best]
+        finished = {"none": runs[best]} | {
+            mistake: run(kind, grid[best], mistake) for mistake in MISTAKES
+        }
+        for mistake, training in finished.items():
+            reached = 100 * training.accuracy(x_test, y_test)
+            points[kind, mistake] = reached
+            print(kind, mistake, reached.mean().round(1))
     return powers, points
 
 
@@ -270,37 +277,33 @@ def make_mistakes(Training):
 
 
 # %%
-def train_whole(Training, kind, rate, epsilon, mistake=None):
-    """The weights of all seeds after a few whole groups."""
-    training = Training(kind, rate, "float64", epsilon)
-    group = first_examples(BATCH_SIZE, MICRO_BATCH_SIZE)
-    for update in range(2 if SHORT else 8):
-        parts = [part + update * BATCH_SIZE for part in group]
-        training.accumulate(parts, shares_of(parts, mistake))
-        training.update()
-        training.reset()
-    return training.weights()
-
-
 def forget_division(Training, powers):
     """Distance of two runs, over how far the second one moved: [seeds] each.
 
     powers: of the chosen rates, by optimizer.
     """
+    whole_groups = groups_of(in_order)[: 2 if SHORT else 8]
     start = Training("sgd", 1.0, "float64").weights()
 
     def apart(kind, undivided, divided):
         """undivided, divided: (rate, epsilon) of the two runs."""
-        left = train_whole(Training, kind, *undivided, "no_division")
-        right = train_whole(Training, kind, *divided)
-        return relative(left - right, right - start)
+        left, right = (
+            train(Training(kind, rate, "float64", epsilon), whole_groups, how)
+            for how, (rate, epsilon) in (
+                ("no_division", undivided),
+                (None, divided),
+            )
+        )
+        difference = left.weights() - right.weights()
+        return relative(difference, right.weights() - start)
 
     sgd, adam = 3.0 ** powers["sgd"], 3.0 ** powers["adam"]
-    small, large = sgd / ACCUMULATION_STEPS, (adam, LARGE_EPSILON)
-    larger = (adam, LARGE_EPSILON * ACCUMULATION_STEPS)
+    small = sgd / ACCUMULATION_STEPS, EPSILON
+    large = adam, LARGE_EPSILON
+    larger = adam, LARGE_EPSILON * ACCUMULATION_STEPS
     return {
-        "sgd": apart("sgd", (small, EPSILON), (small, EPSILON)),
-        "sgd_is_a_larger_rate": apart("sgd", (small, EPSILON), (sgd, EPSILON)),
+        "sgd": apart("sgd", small, small),
+        "sgd_is_a_larger_rate": apart("sgd", small, (sgd, EPSILON)),
         "adam": apart("adam", (adam, EPSILON), (adam, EPSILON)),
         "adam_with_large_epsilon": apart("adam", large, large),
         "adam_is_a_smaller_epsilon": apart("adam", larger, large),
@@ -329,42 +332,43 @@ def token_batch(number, by_length):
     return x, y_train[number, chosen], mask
 
 
-def compare_tokens(sequence_model):
-    """(errors [seeds] by (what is averaged, order), largest weights by order).
+def token_gradient(model, *batch):
+    """Read off the first update with a rate of one."""
+    before = model.weights()
+    model.update(*batch)
+    return before - model.weights()
 
-    sequence_model: (the seed's number) -> a model with a rate of one, off
-        whose first update its gradient is read.
+
+def compare_tokens(sequence_model):
+    """[seeds] by (what, order).
+
+    What: relative errors of "token_mean" and of "mean_of_means", and
+    "largest_weight", how often a token of the shortest micro-batch is counted.
+
+    sequence_model: (the seed's number) -> a model with a rate of one.
     """
-    errors, largest = {}, {}
+    found = {}
     for order in ("mixed", "by_length"):
-        found = []
+        rows = []
         for number in range(NUM_SEEDS):
             x, y, mask = token_batch(number, order == "by_length")
             counts = mask.reshape(-1, MICRO_SEQUENCES * MAX_LENGTH).sum(axis=1)
             # A token counts less the more there are in its micro-batch.
             of_means = mask / np.repeat(counts, MICRO_SEQUENCES)[:, None]
-
-            def token_gradient(weights, micro_batch_size):
-                model = sequence_model(number)
-                before = model.weights()
-                model.update(x, y, micro_batch_size, weights)
-                return before - model.weights()
-
-            whole = token_gradient(mask, NUM_SEQUENCES)
-            right = token_gradient(mask, MICRO_SEQUENCES)
-            wrong = token_gradient(of_means, MICRO_SEQUENCES)
-            found.append(
-                [
-                    relative(right - whole, whole),
-                    relative(wrong - whole, whole),
-                    # How often a token of the shortest part is counted.
-                    counts.mean() / counts.min(),
-                ]
+            whole, right, wrong = (
+                token_gradient(sequence_model(number), x, y, size, weights)
+                for size, weights in (
+                    (NUM_SEQUENCES, mask),
+                    (MICRO_SEQUENCES, mask),
+                    (MICRO_SEQUENCES, of_means),
+                )
             )
-        right, wrong, largest[order] = np.transpose(found)
-        errors["token_mean", order] = right
-        errors["mean_of_means", order] = wrong
-    return errors, largest
+            errors = [relative(each - whole, whole) for each in (right, wrong)]
+            rows.append([*errors, counts.mean() / counts.min()])
+        kinds = ("token_mean", "mean_of_means", "largest_weight")
+        for what, column in zip(kinds, np.transpose(rows)):
+            found[what, order] = column
+    return found
 
 
 # %% [markdown]

@@ -22,6 +22,7 @@ from torch import nn
 from gradient_accumulation_findings import gradient_accumulation_findings
 from gradient_accumulation_problem import *
 from snippets.accumulate_gradients_torch import accumulate_gradients_torch
+from snippets.estimate_memory_torch import estimate_memory_torch
 
 # %% [markdown]
 # ## Device
@@ -136,8 +137,7 @@ def seed_rows(parameters):
     return torch.cat(rows, dim=1).double().cpu().numpy()
 
 
-gradient_errors = compare_gradients(Training)
-group_errors, undivided_length = mistaken_gradients(Training)
+gradients = compare_gradients(Training)
 
 # %% [markdown]
 # ## Make the mistakes
@@ -166,15 +166,9 @@ class OneModel:
         self.model = model.to(device, getattr(torch, precision))
         self.optimizer = build_optimizer(kind, self.model.parameters(), rate)
 
-    def update(self, x, y, micro_batch_size, weights=None):
+    def update(self, *batch):
         accumulate_gradients_torch(
-            self.model,
-            loss_of_each,
-            self.optimizer,
-            x,
-            y,
-            micro_batch_size,
-            weights,
+            self.model, loss_of_each, self.optimizer, *batch
         )
 
     def weights(self):
@@ -185,38 +179,27 @@ def sequence_model(number):
     return OneModel(number, "sgd", 1.0, "float64")
 
 
-weight_errors = compare_weights(OneModel)
-token_errors, token_weights = compare_tokens(sequence_model)
+weights = compare_weights(OneModel)
+tokens = compare_tokens(sequence_model)
 
 # %% [markdown]
 # ## Count what is saved for the backward pass
 #
-# Bytes of one forward pass that the backward pass needs and that depend on
-# the batch, without the weights.
-
+# Bytes of one forward pass that the backward pass needs, without the weights,
+# counted by PyTorch's hooks.
 
 # %%
-def saved_bytes(micro_batch_size):
-    model = build_model(FIRST_SEED).to(device)
-    weights = {each.data_ptr() for each in model.parameters()}
-    kept = {}
-
-    def keep(tensor):
-        # One tensor may be saved by several operations.
-        if tensor.data_ptr() not in weights and tensor.ndim:
-            kept[tensor.data_ptr()] = tensor.nbytes
-        return tensor
-
-    x = torch.tensor(x_train[0, :micro_batch_size]).to(device)
-    y = torch.tensor(y_train[0, :micro_batch_size]).to(device)
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        # Held until counted, so that no address is used twice.
-        loss = nn.functional.cross_entropy(model(x), y)
-    del loss
-    return sum(kept.values())
-
-
-saved = {size: saved_bytes(size) for size in [BATCH_SIZE, *MICRO_BATCH_SIZES]}
+saved = {}
+for size in [BATCH_SIZE, *MICRO_BATCH_SIZES]:
+    # Of two examples at least, of which it then takes half.
+    first = slice(max(2, size))
+    found = estimate_memory_torch(
+        build_model(FIRST_SEED).to(device),
+        nn.functional.cross_entropy,
+        torch.tensor(x_train[0, first]).to(device),
+        torch.tensor(y_train[0, first]).to(device),
+    )
+    saved[size] = found["activations"] + size * found["per_example"]
 print("bytes saved:", saved)
 
 # %% [markdown]
@@ -354,16 +337,5 @@ print(own)
 
 # %%
 results = gradient_accumulation_findings(
-    gradient_errors,
-    weight_errors,
-    saved,
-    seconds,
-    powers,
-    points,
-    group_errors,
-    undivided_length,
-    undivided,
-    token_errors,
-    token_weights,
-    own,
+    gradients, weights, tokens, undivided, powers, points, saved, seconds, own
 )
