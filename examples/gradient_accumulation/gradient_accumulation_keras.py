@@ -190,13 +190,7 @@ def seed_rows(parameters):
 
 
 gradients = compare_gradients(Training)
-
-# %% [markdown]
-# ## Make the mistakes
-#
-# After training, and for a forgotten division after a few updates as well.
-
-# %%
+# After training; a forgotten division after a few updates as well.
 powers, points = make_mistakes(Training)
 undivided = forget_division(Training, powers)
 
