@@ -174,18 +174,18 @@ def keep_rates(found, accuracy):
 
 
 def several_devices_findings(
-    differences, apart, epochs, refusals, seconds, num_weights, accuracy
+    accuracy, differences, apart, epochs, times, refusals
 ):
     """Values, judgements and series.
 
+    accuracy: {(batch size, "validation" or "test"): [looks, rates, seeds]}.
     differences: {case: relative difference of the weights' change, [seeds]}.
     apart: the largest difference of a weight between the devices.
     epochs: for each device {(examples, whether the rest is dropped): batches
         of examples' numbers}.
+    times: ({("exchange", "update" or "local", examples): seconds [repeats]},
+        number of weights of the network that is timed).
     refusals: {"usual_training" and "synchronised_layer": error, or ""}.
-    seconds: {("exchange", "update" or "local", examples): [repeats]}.
-    num_weights: of the network that is timed.
-    accuracy: {(batch size, "validation" or "test"): [looks, rates, seeds]}.
     """
     found = keep_findings()
     found.exact("global_batch_size", GLOBAL_BATCH_SIZE, "examples")
@@ -197,6 +197,6 @@ def several_devices_findings(
     for name, refusal in refusals.items():
         found.exact(f"refused.{name}", int(bool(refusal)), "programs")
         found.judge(f"{name}_runs", found[f"refused.{name}"] == 0)
-    keep_times(found, seconds, num_weights)
+    keep_times(found, *times)
     keep_rates(found, accuracy)
     return found.report()

@@ -242,23 +242,15 @@ def work(process, addresses):
     return {
         "times": time_updates(strategy),
         "cases": run_cases(lru_cache(partial(Run, strategy)), process),
-        "epochs": {
-            (size, drop): share_epoch(strategy, size, drop)
-            for size in EPOCH_SIZES
-            for drop in (False, True)
-        },
-        "refusals": {
-            action.__name__: refusal_of(partial(action, strategy))
-            for action in (synchronised_layer, usual_training)
-        },
+        "epochs": share_epochs(partial(share_epoch, strategy)),
+        "refusals": refusals_of([synchronised_layer, usual_training], strategy),
     }
 
 
 together = run_processes(work, NUM_DEVICES, TIME_LIMIT)
 make_run = lru_cache(partial(Run, tf.distribute.get_strategy()))
 alone = run_cases(make_run)
-differences, apart = compare_cases(*(each["cases"] for each in together), alone)
-print("refused:", together[0]["refusals"])
+measured = compare_processes(together, alone)
 
 # %% [markdown]
 # Then the rates, in one process.
@@ -286,11 +278,4 @@ accuracy = train_rates(train)
 # ## What was found
 
 # %%
-results = several_devices_findings(
-    differences,
-    apart,
-    [each["epochs"] for each in together],
-    together[0]["refusals"],
-    *together[0]["times"],
-    accuracy,
-)
+results = several_devices_findings(accuracy, **measured)

@@ -159,19 +159,6 @@ def run_cases(make_run, process=None):
     return found
 
 
-def compare_cases(first, second, alone):
-    """({case: relative differences [seeds]}, largest between the devices).
-
-    Of how the weights change on the first device, from one process alone.
-    """
-    differences, apart = {}, 0.0
-    for case, (before, after) in alone.items():
-        apart = max(apart, np.abs(first[case] - second[case]).max())
-        lengths = np.linalg.norm(first[case][1] - after, axis=1)
-        differences[case] = lengths / np.linalg.norm(after - before, axis=1)
-    return differences, float(apart)
-
-
 # %% [markdown]
 # ## Time an update
 #
@@ -199,6 +186,63 @@ def take_turns(timed):
                 found = timed(what, size) / TIMED_UPDATES
                 seconds.setdefault((what, size), []).append(found)
     return {case: np.array(found[1:]) for case, found in seconds.items()}
+
+
+# %% [markdown]
+# ## What the usual tools do
+#
+# Which examples a device gets in an epoch, if the last batch is kept or
+# dropped; and what does not run on two processes.
+
+
+# %%
+def share_epochs(share):
+    """{(examples, whether the rest is dropped): batches of one device}."""
+    return {
+        (size, drop): share(size, drop)
+        for size in EPOCH_SIZES
+        for drop in (False, True)
+    }
+
+
+def refusals_of(actions, *arguments):
+    """{name of the action: the error that it raises; "" if it runs}."""
+    refusals = {}
+    for action in actions:
+        refusals[action.__name__] = ""
+        try:
+            action(*arguments)
+        except (ValueError, RuntimeError) as error:
+            refusals[action.__name__] = f"{type(error).__name__}: {error}"
+    return refusals
+
+
+# %% [markdown]
+# ## Compare the processes
+#
+# How the weights change on the first device is compared with one process.
+
+
+# %%
+def compare_processes(together, alone):
+    """The arguments of the findings, but for the accuracy.
+
+    together: for each process a dict of cases, epochs, times and refusals.
+    """
+    first, second = (each["cases"] for each in together)
+    differences, apart = {}, 0.0
+    for case, (before, after) in alone.items():
+        apart = max(apart, np.abs(first[case] - second[case]).max())
+        lengths = np.linalg.norm(first[case][1] - after, axis=1)
+        differences[case] = lengths / np.linalg.norm(after - before, axis=1)
+    print("refused:", together[0]["refusals"])
+    return {
+        "differences": differences,
+        "apart": float(apart),
+        "epochs": [each["epochs"] for each in together],
+        "times": together[0]["times"],
+        "refusals": together[0]["refusals"],
+    }
 
 
 # %% [markdown]
@@ -233,20 +277,3 @@ def train_rates(train):
             shape = (-1, len(RATE_POWERS), NUM_SEEDS)
             accuracy[batch_size, part] = found["accuracy"].reshape(shape)
     return accuracy
-
-
-# %% [markdown]
-# ## What does not run
-#
-# The training of the framework's own guide, and its layer with shared
-# statistics: whether they run on two processes.
-
-
-# %%
-def refusal_of(action):
-    """The error that it raises, in words; "" if it runs."""
-    try:
-        action()
-    except (ValueError, RuntimeError) as error:
-        return f"{type(error).__name__}: {error}"
-    return ""

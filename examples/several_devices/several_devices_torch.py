@@ -220,22 +220,14 @@ def work(process, addresses):
     return {
         "times": time_updates(),
         "cases": run_cases(partial(Run, DistributedDataParallel), process),
-        "epochs": {
-            (size, drop): share_epoch(process, size, drop)
-            for size in EPOCH_SIZES
-            for drop in (False, True)
-        },
-        "refusals": {
-            action.__name__: refusal_of(action)
-            for action in (synchronised_layer, usual_training)
-        },
+        "epochs": share_epochs(partial(share_epoch, process)),
+        "refusals": refusals_of([synchronised_layer, usual_training]),
     }
 
 
 together = run_processes(work, NUM_DEVICES, TIME_LIMIT)
 alone = run_cases(partial(Run, lambda model: model))
-differences, apart = compare_cases(*(each["cases"] for each in together), alone)
-print("refused:", together[0]["refusals"])
+measured = compare_processes(together, alone)
 
 # %% [markdown]
 # Then the rates, in one process.
@@ -261,11 +253,4 @@ accuracy = train_rates(train)
 # ## What was found
 
 # %%
-results = several_devices_findings(
-    differences,
-    apart,
-    [each["epochs"] for each in together],
-    together[0]["refusals"],
-    *together[0]["times"],
-    accuracy,
-)
+results = several_devices_findings(accuracy, **measured)
