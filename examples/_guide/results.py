@@ -258,6 +258,21 @@ def fresh(program: Program, device: str) -> dict | None:
     return result if current else None
 
 
+def provenance(program: Program, **measured: object) -> dict:
+    """Where a result is from: what the program says, and what was measured.
+
+    measured: the other fields of PROVENANCE.
+    """
+    return {
+        "program": program.name,
+        "form": FORM,
+        "code": program.code_hash,
+        "findings": program.findings_hash,
+        "command": f"guide run {program.name}",
+        "short": False,
+    } | measured
+
+
 def whole_problems(result: object) -> list[str]:
     """What is wrong with a result that was written; empty if nothing is."""
     if not isinstance(result, dict):

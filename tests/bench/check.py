@@ -6,6 +6,7 @@ from pathlib import Path
 
 from _bench import Row, guide, medians, report
 
+from _guide import results
 from _guide.project import Program
 
 PAGES = 1000
@@ -33,7 +34,7 @@ results = {}
 
 def make_project(root):
     """Write a project in which every number agrees."""
-    per_page, per_program = NUMBERS // PAGES, NUMBERS // (2 * PROGRAMS)
+    per_page, per_topic = NUMBERS // PAGES, NUMBERS // PROGRAMS
     keys = []
     for number in range(PROGRAMS):
         topic = f"topic{number:02d}"
@@ -44,21 +45,26 @@ def make_project(root):
             path.write_text(HEADER)
             values = {
                 f"value.{n}": {"value": n + 0.5, "unit": "ratio", "exact": True}
-                for n in range(per_program)
+                for n in range(per_topic)
             }
             judgements = {
                 "holds": {"holds": True, "because": ["value.0"]},
                 "fails": {"holds": False, "because": ["value.0"]},
             }
-            provenance = {
-                "program": path.stem,
-                "code": Program(root, path).code_hash,
-                "short": False,
-            }
+            provenance = results.provenance(
+                Program(root, path),
+                settings={},
+                versions={},
+                backend=None,
+                device="Some processor",
+                threads=1,
+                date="2026-01-02",
+                seconds=1.5,
+            )
             result = {"values": values, "judgements": judgements, "series": {}}
             result["provenance"] = provenance
             path.with_suffix(".cpu.json").write_text(json.dumps(result))
-            keys += [(f"{path.stem}.cpu:{key}", values[key]) for key in values]
+        keys += [(f"{topic}.cpu:{key}", values[key]) for key in values]
     pages = []
     for number in range(PAGES):
         name = f"topic{number:02d}.md" if number < PROGRAMS else f"p{number}.md"
@@ -101,7 +107,7 @@ says = "Here is what people say of `64` examples, in a sentence or in two."
 verdict = "depends"
 badge = "measured here"
 decides = '''
-It is <data value="{topic}_keras.cpu:value.0">0.5</data> times as much, with
+It is <data value="{topic}.cpu:value.0">0.5</data> times as much, with
 `code = 1` and a [page](index.md), and elsewhere it is otherwise, which takes
 a sentence as well.
 '''
