@@ -161,9 +161,10 @@ def keep_gap(found, scores, budget, regime):
         if metric == "recall_chosen":
             continue
         found.curve(name, BATCH_SIZES, samples, "share")
-        found.judge(f"large_is_behind.{name}", gap < 0)
         if budget == "updates":
             found.judge(f"large_is_ahead.{name}", gap > 0)
+        if budget == "epochs" or regime == "tuned":
+            found.judge(f"large_is_behind.{name}", gap < 0)
         if regime == "one":
             found.mean(f"{name}.{SMALLEST}", samples[0], "share")
             found.mean(f"{name}.{LARGEST}", samples[-1], "share")
