@@ -8,9 +8,7 @@ from _guide.site.style import (
     measured,
     new_figure,
 )
-from _guide.site.table import Table, low_to_high, number
 
-COUNTED_SIZES = [8, 16, 32, 64, 128, 256, 512, 1024]
 REGIMES = {
     "epochs": {"one": "one rate", "root": "root rule", "tuned": "chosen"},
     "updates": {"one": "one rate", "tuned": "chosen"},
@@ -111,34 +109,4 @@ def draw(results):
         drawn[f"scores_by_{budget}"] = scores(results, budget)
     for name, (rows, metrics) in DIFFERENCES.items():
         drawn[name] = differences(results, rows, metrics)
-    return drawn
-
-
-def tables(results):
-    """The batches, and the differences once more as numbers."""
-    found = measured(results)
-    values = next(iter(found.values()))["values"]
-    batches = [
-        [
-            f"`{size}`",
-            number(values[f"attacks_per_batch.{size}"], 2),
-            number(values[f"spread_of_attacks.{size}"], 2),
-            number(values[f"chance_without.{size}"], 3, percent=True),
-        ]
-        for size in COUNTED_SIZES
-    ]
-    columns = ["Batch", "Attacks", "Spread", "Without"]
-    drawn = {"batches_table": Table(columns, batches)}
-    for name, (rows, metrics) in DIFFERENCES.items():
-        cells = [
-            [f"{label}, {FRAMEWORK_NAMES[framework]}"]
-            + [
-                low_to_high(result["values"][key.format(metric)], 0)
-                for metric in metrics
-            ]
-            for label, key in rows.items()
-            for (framework, _), result in found.items()
-        ]
-        columns = ["`1024` less `32`" if name != "remedies" else "Less plain"]
-        drawn[f"{name}_table"] = Table([*columns, *metrics.values()], cells)
     return drawn

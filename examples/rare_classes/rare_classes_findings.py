@@ -26,34 +26,35 @@ NUM_ATTACKS = NUM_TRAIN // ATTACK_IN
 
 def keep_batches(found, empty_shares):
     """What a batch holds, as calculated and as counted in a loader."""
-    off = []
+    chances, off = {}, []
     for size in COUNTED_SIZES:
-        mean = size / ATTACK_IN
-        found.exact(f"attacks_per_batch.{size}", mean, "attacks")
-        # Of a draw without replacement, relative to its mean.
-        left = (NUM_TRAIN - size) / (NUM_TRAIN - 1)
-        spread = np.sqrt(mean * (1 - 1 / ATTACK_IN) * left) / mean
-        found.exact(f"spread_of_attacks.{size}", spread, "times the mean")
         chance = chance_without_class(size, NUM_TRAIN, NUM_ATTACKS)
-        found.exact(f"chance_without.{size}", chance, "share of batches")
-        counted = empty_shares[size]
+        chances[size], counted = chance, empty_shares[size]
         found.mean(f"counted_without.{size}", counted, "share of batches")
         batches = COUNTED_EPOCHS * (NUM_TRAIN // size)
         more = batches * abs(np.mean(counted) - chance)
         # One batch too many or too few says nothing where none is expected.
         off.append(max(more - 1, 0) / np.sqrt(batches * chance * (1 - chance)))
-    for name in ("chance_without", "counted_without"):
-        keys = [f"{name}.{size}" for size in COUNTED_SIZES]
-        found.line(name, COUNTED_SIZES, keys)
+        # Of a draw without replacement, relative to its mean.
+        left = (NUM_TRAIN - size) / (NUM_TRAIN - 1)
+        spread = np.sqrt((ATTACK_IN - 1) * left / size)
+        found.exact(f"spread_of_attacks.{size}", spread, "times the mean")
+    keys = [f"counted_without.{size}" for size in COUNTED_SIZES]
+    found.line("counted_without", COUNTED_SIZES, keys)
+    unit = "share of batches"
+    found.points("chance_without", COUNTED_SIZES, chances.values(), unit)
     key = "counts_off_by_at_most"
     found.exact(key, max(off), "standard deviations")
     found.judge("counts_agree_with_calculation", found[key] < MOST_DEVIATIONS)
 
     found.exact("attacks_per_epoch", NUM_ATTACKS, "attacks")
+    for size in BATCH_SIZES:
+        found.exact(f"chance_without.{size}", chances[size], unit)
     for size in (SMALLEST, LARGEST):
+        found.exact(f"attacks_per_batch.{size}", size / ATTACK_IN, "attacks")
         updates = count_updates(NUM_TRAIN, size)
         found.exact(f"updates_per_epoch.{size}", updates, "updates")
-        empty = found[f"chance_without.{size}"].value * (NUM_TRAIN // size)
+        empty = chances[size] * (NUM_TRAIN // size)
         found.exact(f"empty_per_epoch.{size}", empty, "batches")
     most = found[f"chance_without.{SMALLEST}"] > 0.5
     found.judge("most_small_batches_hold_no_attack", most)
