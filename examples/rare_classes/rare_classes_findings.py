@@ -30,7 +30,6 @@ def keep_batches(found, empty_shares):
     for size in COUNTED_SIZES:
         chance = chance_without_class(size, NUM_TRAIN, NUM_ATTACKS)
         chances[size], counted = chance, empty_shares[size]
-        found.mean(f"counted_without.{size}", counted, "share of batches")
         batches = COUNTED_EPOCHS * (NUM_TRAIN // size)
         more = batches * abs(np.mean(counted) - chance)
         # One batch too many or too few says nothing where none is expected.
@@ -39,10 +38,10 @@ def keep_batches(found, empty_shares):
         left = (NUM_TRAIN - size) / (NUM_TRAIN - 1)
         spread = np.sqrt((ATTACK_IN - 1) * left / size)
         found.exact(f"spread_of_attacks.{size}", spread, "times the mean")
-    keys = [f"counted_without.{size}" for size in COUNTED_SIZES]
-    found.line("counted_without", COUNTED_SIZES, keys)
     unit = "share of batches"
     found.points("chance_without", COUNTED_SIZES, chances.values(), unit)
+    counted = [empty_shares[size] for size in COUNTED_SIZES]
+    found.curve("counted_without", COUNTED_SIZES, counted, unit)
     key = "counts_off_by_at_most"
     found.exact(key, max(off), "standard deviations")
     found.judge("counts_agree_with_calculation", found[key] < MOST_DEVIATIONS)
@@ -64,7 +63,10 @@ def keep_batches(found, empty_shares):
     steadier = [more > less for more, less in zip(spreads, spreads[1:])]
     found.judge("larger_batches_hold_a_steadier_share", *steadier)
     # Above a size of 256 an epoch has hardly any batch without an attack.
-    counts = [found[f"counted_without.{size}"] for size in COUNTED_SIZES[:6]]
+    often = COUNTED_SIZES[:6]
+    for size in often:
+        found.mean(f"counted_without.{size}", empty_shares[size], unit)
+    counts = [found[f"counted_without.{size}"] for size in often]
     rarer = [more > less for more, less in zip(counts, counts[1:])]
     found.judge("smaller_batches_more_often_hold_no_attack", *rarer)
 
