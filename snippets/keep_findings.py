@@ -1,8 +1,9 @@
+from snippets.mean_interval import mean_interval
+
+# isort: split
 # --8<-- [start:keep_findings]
 import numpy as np
 from scipy import stats
-
-from snippets.mean_interval import mean_interval
 
 
 class Truth:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from _bench import Row, guide, medians, report
 
+from _guide import results
 from _guide.project import Program
 
 PAGES = 1000
@@ -50,11 +51,16 @@ def make_project(root):
                 "holds": {"holds": True, "because": ["value.0"]},
                 "fails": {"holds": False, "because": ["value.0"]},
             }
-            provenance = {
-                "program": path.stem,
-                "code": Program(root, path).code_hash,
-                "short": False,
-            }
+            provenance = results.provenance(
+                Program(root, path),
+                settings={},
+                versions={},
+                backend=None,
+                device="Some processor",
+                threads=1,
+                date="2026-01-02",
+                seconds=1.5,
+            )
             result = {"values": values, "judgements": judgements, "series": {}}
             result["provenance"] = provenance
             path.with_suffix(".cpu.json").write_text(json.dumps(result))

@@ -70,19 +70,16 @@ def measure(scratch, work=WORK):
     path = scratch.program("counts", work, RESULTS)
     left = {}
     exec(work + RESULTS, left)
-    provenance = {
-        "program": "counts",
-        "code": Program(scratch.root, path).code_hash,
-        "command": "guide run counts",
-        "settings": {"SIZES": [4, 8]},
-        "versions": {"python": "3.11.7"},
-        "backend": None,
-        "device": "Some processor",
-        "threads": 1,
-        "date": "2026-01-02",
-        "seconds": 1.5,
-        "short": False,
-    }
+    provenance = results.provenance(
+        Program(scratch.root, path),
+        settings={"SIZES": [4, 8]},
+        versions={"python": "3.11.7"},
+        backend=None,
+        device="Some processor",
+        threads=1,
+        date="2026-01-02",
+        seconds=1.5,
+    )
     results.save(
         scratch.fresh("counts"), left["results"] | {"provenance": provenance}
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from _guide import results
 from _guide.project import Program
 
 ROOT = Path(__file__).parents[2]
@@ -190,7 +191,16 @@ def add_results(project: Project) -> None:
         stem = f"examples/{project.topic}/{project.topic}_{framework}"
         program = Program(project.root, project.root / f"{stem}.py")
         path = program.committed("cpu")
-        provenance = {"code": program.code_hash, "short": False}
+        provenance = results.provenance(
+            program,
+            settings={},
+            versions={},
+            backend=None,
+            device="Some processor",
+            threads=1,
+            date="2026-01-02",
+            seconds=1.5,
+        )
         result = {"values": {}, "judgements": {}, "provenance": provenance}
         if path.is_file():
             result = json.loads(path.read_text())

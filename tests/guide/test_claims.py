@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from _guide import results
 from _guide.check import ledger
 from _guide.check.everything import Examined, check
 from _guide.project import GuideError, Program, programs
@@ -125,7 +126,16 @@ def source(tmp_path_factory):
     for framework in ("keras", "torch"):
         path = root / f"examples/small/small_{framework}.py"
         result = json.loads(json.dumps(RESULT))
-        result["provenance"]["code"] = Program(root, path).code_hash
+        result["provenance"] = results.provenance(
+            Program(root, path),
+            settings={},
+            versions={},
+            backend=None,
+            device="Some processor",
+            threads=1,
+            date="2026-01-02",
+            seconds=1.5,
+        )
         if framework == "torch":
             result["judgements"]["differs"]["holds"] = False
         path.with_suffix(".cpu.json").write_text(json.dumps(result))

@@ -45,10 +45,17 @@ def measure(scratch, height):
     path = scratch.program("counts", work, RESULTS)
     left = {}
     exec(work + RESULTS, left)
-    code = {"code": Program(scratch.root, path).code_hash}
-    results.save(
-        scratch.fresh("counts"), left["results"] | {"provenance": code}
+    left["results"]["provenance"] = results.provenance(
+        Program(scratch.root, path),
+        settings={},
+        versions={},
+        backend=None,
+        device="Some processor",
+        threads=1,
+        date="2026-01-02",
+        seconds=1.5,
     )
+    results.save(scratch.fresh("counts"), left["results"])
 
 
 @pytest.fixture

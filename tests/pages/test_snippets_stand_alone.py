@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from _guide.project import Source
+
 ROOT = Path(__file__).parents[2]
 SNIPPETS = sorted(ROOT.glob("snippets/[!_]*.py"))
 
@@ -34,7 +36,11 @@ def run_alone(text, name, folder):
 
 @pytest.mark.parametrize("path", SNIPPETS, ids=lambda path: path.stem)
 def test_a_snippet_stands_alone(path, tmp_path):
-    done = run_alone(path.read_text("utf-8"), path.stem, tmp_path)
+    source = Source(ROOT, path)
+    # What it imports of ours stands above it on the page.
+    cells = [c for s in (*source.imported, source) for c in s.parts()]
+    text = "\n".join(cell.text for cell in cells)
+    done = run_alone(text, path.stem, tmp_path)
     assert done.returncode == 0, done.stderr
     assert [left.name for left in tmp_path.iterdir()] in (
         [path.name],

@@ -522,8 +522,8 @@ def settings_of(project: Examined, program: Program) -> set[str]:
     if "numbers" not in program.__dict__:
         found: set[str] = set()
         try:
-            assigned = program.assigned
-        except SyntaxError:
+            assigned = program.settings
+        except (SyntaxError, GuideError):
             assigned = {}
         for value in assigned.values():
             for node in ast.walk(value):

@@ -12,15 +12,7 @@ import traceback
 from pathlib import Path
 
 from _guide.project import DEVICES, GuideError, Program, programs
-from _guide.results import load, write_whole
-
-
-def fresh_result(program: Program, device: str) -> dict | None:
-    """What a run of the program's present code left here, if there was one."""
-    result = load(program.fresh(device))
-    if result and result["provenance"]["code"] == program.code_hash:
-        return result
-    return None
+from _guide.results import committed, fresh, write_whole
 
 
 def draw(root: Path, topics: list[str]) -> int:
@@ -54,8 +46,7 @@ def draw_topic(root: Path, topic: str, members: list[Program]) -> None:
     results = {}
     for program in members:
         for device in DEVICES:
-            result = fresh_result(program, device)
-            result = result or load(program.committed(device))
+            result = fresh(program, device) or committed(program, device)
             if result:
                 results[f"{program.name}.{device}"] = result
     if not results:

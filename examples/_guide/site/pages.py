@@ -15,8 +15,8 @@ from functools import cached_property
 from pathlib import Path
 
 from _guide.site.claims_page import claims_of, claims_page
-from _guide.site.draw import fresh_result
 from _guide.check.ledger import LEDGER, Claim
+from _guide import results
 from _guide.project import (
     DEVICE_NAMES,
     DEVICES,
@@ -27,7 +27,7 @@ from _guide.project import (
     programs,
     split_cells,
 )
-from _guide.results import describe, load, number_text, write_whole
+from _guide.results import describe, number_text, write_whole
 
 MADE_BY = "guide build"
 IMAGE = re.compile(r"!\[([^\]]*)\]\([^)\s]*figures/([\w/.-]+\.svg)\)")
@@ -45,11 +45,11 @@ class Result:
 
     @cached_property
     def fresh(self) -> dict | None:
-        return fresh_result(self.program, self.device)
+        return results.fresh(self.program, self.device)
 
     @cached_property
     def committed(self) -> dict | None:
-        return load(self.program.committed(self.device))
+        return results.committed(self.program, self.device)
 
     @property
     def shown(self) -> dict | None:
@@ -60,7 +60,7 @@ class Result:
     def stale(self) -> bool:
         """Whether the committed result is an earlier version's."""
         return bool(self.committed) and (
-            self.committed["provenance"]["code"] != self.program.code_hash
+            not self.program.is_current(self.committed["provenance"])
         )
 
     @property
