@@ -24,6 +24,7 @@ def new(root: Path, topic: str) -> int:
         f"examples/{topic}/{topic}_keras.py": "TOPIC_keras.py",
         f"examples/{topic}/{topic}_torch.py": "TOPIC_torch.py",
         f"examples/{topic}/figure.py": "figure.py",
+        f"examples/{topic}/phrases.toml": "phrases.toml",
         f"docs/{page}": "page.md",
     }
     taken = {program.name: program.where for program in programs(root)}

@@ -9,11 +9,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from _guide.project import DEVICES, FRAMEWORKS
+from _guide.project import DEVICES, FRAMEWORKS, GuideError
 
 FORM = re.compile(
     rf"(?P<name>\w+)\.(?P<device>{'|'.join(DEVICES)}):(?P<key>[a-z0-9_.]+)"
 )
+
+
+class Unknown(GuideError):
+    """A reference to what is not there; says what is expected."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +47,19 @@ class Reference:
         return (self.framework,) if self.framework else FRAMEWORKS
 
     @property
+    def programs(self) -> list[str]:
+        """The programs that it asks, as `TOPIC_FRAMEWORK`."""
+        return [f"{self.topic}_{framework}" for framework in self.frameworks]
+
+    @property
     def files(self) -> list[str]:
         """The results that it asks, as `TOPIC_FRAMEWORK.DEVICE`."""
-        return [f"{self.topic}_{f}.{self.device}" for f in self.frameworks]
+        return [f"{program}.{self.device}" for program in self.programs]
 
     @property
     def name(self) -> str:
         """What stands before the device: a topic or a program."""
-        if self.framework is None:
-            return self.topic
-        return f"{self.topic}_{self.framework}"
+        return self.programs[0] if self.framework else self.topic
 
     def __str__(self) -> str:
         return f"{self.name}.{self.device}:{self.key}"

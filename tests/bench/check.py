@@ -34,7 +34,7 @@ results = {}
 
 def make_project(root):
     """Write a project in which every number agrees."""
-    per_page, per_program = NUMBERS // PAGES, NUMBERS // (2 * PROGRAMS)
+    per_page, per_topic = NUMBERS // PAGES, NUMBERS // PROGRAMS
     keys = []
     for number in range(PROGRAMS):
         topic = f"topic{number:02d}"
@@ -45,7 +45,7 @@ def make_project(root):
             path.write_text(HEADER)
             values = {
                 f"value.{n}": {"value": n + 0.5, "unit": "ratio", "exact": True}
-                for n in range(per_program)
+                for n in range(per_topic)
             }
             judgements = {
                 "holds": {"holds": True, "because": ["value.0"]},
@@ -64,7 +64,7 @@ def make_project(root):
             result = {"values": values, "judgements": judgements, "series": {}}
             result["provenance"] = provenance
             path.with_suffix(".cpu.json").write_text(json.dumps(result))
-            keys += [(f"{path.stem}.cpu:{key}", values[key]) for key in values]
+        keys += [(f"{topic}.cpu:{key}", values[key]) for key in values]
     pages = []
     for number in range(PAGES):
         name = f"topic{number:02d}.md" if number < PROGRAMS else f"p{number}.md"
@@ -107,7 +107,7 @@ says = "Here is what people say of `64` examples, in a sentence or in two."
 verdict = "depends"
 badge = "measured here"
 decides = '''
-It is <data value="{topic}_keras.cpu:value.0">0.5</data> times as much, with
+It is <data value="{topic}.cpu:value.0">0.5</data> times as much, with
 `code = 1` and a [page](index.md), and elsewhere it is otherwise, which takes
 a sentence as well.
 '''

@@ -32,7 +32,7 @@ EXTRA_PAGE = """\
 
 Where $B$ is the batch size, the noise is $\\frac{\\sigma^2}{B}$.
 
-On a GPU: <data value="PROGRAM.gpu:anything">not measured yet</data>.
+On a GPU: <data value="TOPIC.gpu:anything">not measured yet</data>.
 
 === "Keras"
 
@@ -60,9 +60,9 @@ def site(tmp_path_factory):
         if name and (ROOT / name).is_file():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, root / name)
-    program = programs(root)[0].name
+    topic = programs(root)[0].topic
     page = root / "docs/lab/extra-page.md"
-    page.write_text(EXTRA_PAGE.replace("PROGRAM", program))
+    page.write_text(EXTRA_PAGE.replace("TOPIC", topic))
     settings = root / "mkdocs.yml"
     settings.write_text(with_page(settings.read_text(), "lab/extra-page.md"))
     done = subprocess.run(
@@ -301,7 +301,8 @@ def test_a_bound_number_opens_with_the_keyboard_and_gives_focus_back(
         dialog = page.get_by_role("dialog", name=number.inner_text())
         expect(dialog).to_be_visible()
         for term in ("Measured", "On", "With", "Date", "Measured again"):
-            expect(dialog.get_by_text(term, exact=True)).to_be_visible()
+            found = dialog.get_by_text(term, exact=True)
+            expect(found.first).to_be_visible()
         # The keys that search or turn pages do nothing behind it.
         page.keyboard.press("n")
         page.keyboard.press("Escape")
@@ -315,12 +316,29 @@ def test_an_opened_number_leads_to_program_notebook_and_evidence(
     for link in ("Program", "Notebook", "Evidence"):
         page = open_page(lab_pages(site)[0])
         first_bound(page).click()
-        target = page.locator("dialog").get_by_role("link", name=link)
+        dialog = page.locator("dialog")
+        target = dialog.get_by_role("link", name=link).first
         href = target.evaluate("link => link.href")
         assert page.request.get(href).ok
         if link == "Evidence":
             target.click()
             expect(page.locator("tr:target")).to_be_visible()
+
+
+def test_a_shared_number_opens_with_the_result_of_both(site, open_page):
+    page = open_page(lab_pages(site)[0])
+    shared = 'article data:not([value*="_keras."], [value*="_torch."])'
+    page.locator(f"{shared}[value]").first.click()
+    dialog = page.locator("dialog")
+    for framework in ("Keras", "PyTorch"):
+        heading = dialog.get_by_role("heading", name=framework)
+        expect(heading).to_be_visible()
+    links = dialog.get_by_role("link", name="Evidence")
+    expect(links).to_have_count(2)
+    for link in links.all():
+        target = page.context.new_page()
+        target.goto(link.evaluate("link => link.href"))
+        expect(target.locator("tr:target")).to_be_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -332,7 +350,7 @@ def test_an_opened_number_fits_a_phone(site, open_page, scheme):
     )
     first_bound(page).click()
     dialog = page.locator("dialog")
-    expect(dialog.get_by_text("Measured", exact=True)).to_be_visible()
+    expect(dialog.get_by_text("Measured", exact=True).first).to_be_visible()
     box = dialog.bounding_box()
     assert box["x"] >= 0 and box["x"] + box["width"] <= 360
     assert box["y"] >= 0 and box["y"] + box["height"] <= 640
@@ -352,7 +370,7 @@ def test_a_number_that_is_not_measured_yet_says_so(open_page):
     page = open_page("lab/extra-page/")
     first_bound(page).press("Enter")
     dialog = page.get_by_role("dialog", name="not measured yet")
-    expect(dialog).to_contain_text("has not been run on a GPU yet")
+    expect(dialog).to_contain_text("have not been run on a GPU yet")
 
 
 def test_without_scripts_a_number_is_plain_text(site, open_page):

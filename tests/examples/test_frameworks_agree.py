@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import keras
@@ -37,7 +38,7 @@ each_measured = pytest.mark.parametrize(
 def functions_of(program, *names):
     """Run the program's settings and the named functions, nothing else."""
     wanted = []
-    for node in ast.parse(program.text).body:
+    for node in ast.parse(program.expanded()).body:
         imports = isinstance(node, ast.Import | ast.ImportFrom)
         setting = isinstance(node, ast.Assign) and (
             getattr(node.targets[0], "id", "").isupper()
@@ -136,17 +137,25 @@ def test_both_make_the_same_number_of_updates_per_epoch(pair, device):
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair[0].topic)
-def test_programs_of_a_pair_share_settings_and_judgements(pair):
-    ignored = {"TIMED_EPOCHS"}
-    left, right = (program.settings for program in pair)
-    assert set(left) == set(right)
-    for name in set(left) - ignored:
-        assert left[name] == right[name], name
-    # From the measuring on, nothing knows which framework trained.
-    tails = [
-        program.text[program.text.index("# ## Measure") :] for program in pair
+def test_programs_of_a_pair_share_problem_and_findings(pair):
+    shared = [
+        [each for each in program.imported if each.kind != "snippet"]
+        for program in pair
     ]
-    assert tails[0] == tails[1]
+    assert shared[0] == shared[1]
+    assert sorted(each.kind for each in shared[0]) == ["findings", "problem"]
+    # What is set in a program is set in the other, perhaps otherwise.
+    assert set(pair[0].assigned) == set(pair[1].assigned)
+    assert headings(pair[0]) == headings(pair[1])
+
+
+def headings(program):
+    """The titles of its cells, the first without its framework."""
+    found = []
+    for kind, source, _ in program.cells:
+        if kind == "markdown":
+            found += re.findall(r"^# (#+ .*)$", source, re.M)
+    return [found[0].rpartition(" (")[0], *found[1:]]
 
 
 def test_seeded_keras_fit_on_arrays_repeats_its_order():

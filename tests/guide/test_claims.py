@@ -74,7 +74,7 @@ source = ["lesson", "asked"]
 says = "From `64` on, small batches generalise better."
 verdict = "depends"
 badge = "measured here"
-decides = "At one rate `512` loses <data value=\"small_keras.cpu:gap\">−21.3</data> points; see [it](lab/small.md)."
+decides = "At one rate `512` loses <data value=\"small.cpu:gap\">−21.3</data> points; see [it](lab/small.md)."
 requires = {"small_keras.cpu:behind" = true, "small_torch.cpu:ahead" = false}
 experiment = "small"
 references = ["smith2018"]
@@ -88,7 +88,7 @@ says = '''An epoch has `50` updates, a "fact".'''
 verdict = "holds"
 badge = "calculated"
 decides = '''
-There are <data value="small_torch.cpu:count">50</data> \
+There are <data value="small.cpu:count">50</data> \
 of them.'''
 page = "lab/small.md"
 
@@ -105,6 +105,18 @@ page = "claims.md"
 """  # noqa: E501 because: a row of data is as long as its texts.
 
 
+PHRASES = """\
+behind = { holds = ["loses"], fails = ["wins"] }
+ahead = { holds = ["leads"], fails = ["trails"] }
+differs = { holds = ["less"], fails = ["more"] }
+"""
+CITED = """\
+It <data value="small.cpu:behind">loses</data>. It
+<data value="small.cpu:ahead">trails</data>. In Keras it is
+<data value="small_keras.cpu:differs">less</data>.
+"""
+
+
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     """A project whose ledger is sound."""
@@ -112,7 +124,8 @@ def source(tmp_path_factory):
     files = {
         "mkdocs.yml": "nav:\n  - index.md\n  - lab/small.md\n  - claims.md\n",
         "docs/index.md": "# First\n\nText.\n",
-        "docs/lab/small.md": "# A small study\n\nText.\n",
+        "docs/lab/small.md": "# A small study\n\n" + CITED,
+        "examples/small/phrases.toml": PHRASES,
         "docs/references.bib": "@misc{smith2018,\n  author = {Smith, A.},\n"
         "  title = {On it}, year = {2018}\n}\n",
         "docs/claims.toml": ROWS,
@@ -171,7 +184,7 @@ def found(root: Path) -> list[str]:
     return [str(problem) for problem in Examined(root).problems]
 
 
-BOUND = r"<data value=\"small_keras.cpu:gap\">−21.3</data>"
+BOUND = r"<data value=\"small.cpu:gap\">−21.3</data>"
 REQUIRES = (
     'requires = {"small_keras.cpu:behind" = true, '
     '"small_torch.cpu:ahead" = false}\n'
@@ -260,8 +273,8 @@ BROKEN = {
     ),
     "a number of others that is bound": (
         "From `64` on",
-        r"From ¦<data value=\"small_keras.cpu:count\">50</data> on",
-        "small_keras.cpu:count is bound in what others say; bind it in decid",
+        r"From ¦<data value=\"small.cpu:count\">50</data> on",
+        "small.cpu:count is bound in what others say; bind it in decides",
     ),
     "what others say, written wrongly": (
         "The rule is from a work.",
@@ -271,7 +284,7 @@ BROKEN = {
     "a number that disagrees": (
         "−21.3<",
         "¦−21.2<",
-        "claim 15: text says −21.2, measured −21.3 [−23.0–−20.0] (small_keras",
+        "claim 15: text says −21.2, measured −21.3 [−23.0–−20.0] (small.cpu",
     ),
     "a number that disagrees, behind an escaped line end": (
         ">50</data> \\\nof",
@@ -280,13 +293,13 @@ BROKEN = {
     ),
     "words that do not hold": (
         BOUND,
-        r"<data value=\"small_keras.cpu:gap\">−21.3</data> and "
-        r"<data value=\"small_keras.cpu:ahead\">¦leads</data>",
-        "text says leads, but that does not hold",
+        r"<data value=\"small.cpu:gap\">−21.3</data> and "
+        r"<data value=\"small.cpu:ahead\">¦leads</data>",
+        "text says leads, but it does not hold",
     ),
     "a key that there is not": (
         BOUND,
-        f"{BOUND} and " + r"¦<data value=\"small_keras.cpu:gaps\">5</data>",
+        f"{BOUND} and " + r"¦<data value=\"small.cpu:gaps\">5</data>",
         "no gaps in examples/small/small_keras.cpu.json; did you mean gap?",
     ),
     "a bare number in a row that cites nothing": (
@@ -412,7 +425,7 @@ BROKEN = {
     "decided by no number": (
         f'decides = "At one rate `512` loses {BOUND} points; see '
         '[it](lab/small.md)."',
-        r'decides = ¦"It <data value=\"small_keras.cpu:behind\">loses</data>."',
+        r'decides = ¦"It <data value=\"small.cpu:behind\">loses</data>."',
         "claim 15: no number decides the verdict 'depends'; bind one: <data",
     ),
 }  # fmt: skip
@@ -422,7 +435,7 @@ TWICE = ("measured without a judgement", "an unknown badge")
 MORE = {
     "measured without an experiment": [('experiment = "small"\n', "")],
     "calculated from nothing": [
-        ("small_torch.cpu:count\">50<", "small_torch.cpu:gap\">−21.3<")
+        ("small.cpu:count\">50<", "small.cpu:gap\">−21.3<")
     ],
     "cited without a work": [
         ('references = "smith2018"\n', ""),
@@ -437,7 +450,7 @@ def test_a_sound_ledger_has_no_problem(project, capsys):
     assert check(project) == 0
     said = capsys.readouterr().out
     assert said == (
-        "guide check: 2 pages, 3 claims, 2 bound numbers, 2 results: "
+        "guide check: 2 pages, 3 claims, 5 bound numbers, 2 results: "
         "no problems\n"
     )
 
@@ -491,7 +504,9 @@ SOUND = {
 def test_what_is_allowed_is_not_reported(project, name):
     changes = [SOUND[name]]
     if name == "frameworks that differ, named in decides":
-        words = r" and <data value=\"small_keras.cpu:differs\">less</data>"
+        words = (
+            r" and in Keras <data value=\"small_keras.cpu:differs\">less</data>"
+        )
         changes.append((BOUND, BOUND + words))
     write(project, *changes)
     assert found(project) == []
@@ -585,7 +600,7 @@ def test_a_claim_shows_all_that_it_rests_on(page):
     assert 'data-source="lesson asked"' in row
     assert "[15](#claim-15) From `64` on" in row
     assert "<strong>depends</strong> · measured here" in row
-    assert '<data value="small_keras.cpu:gap">−21.3</data>' in row
+    assert '<data value="small.cpu:gap">−21.3</data>' in row
     assert "a lesson on batch size; a question that people ask" in row
     assert "[A small study](lab/small.md#here)" in row
     assert "[Keras](notebooks/small_keras.ipynb)" in row

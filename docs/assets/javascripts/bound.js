@@ -1,10 +1,11 @@
-// Opens a bound number: shows where it comes from. Without this script a
-// number is plain text.
+// Opens a bound number: shows where it comes from, in each framework that it
+// speaks of. Without this script a number is plain text.
 (() => {
   "use strict";
 
   const NOT_YET = "not measured yet";
   const DEVICES = { cpu: "CPU", gpu: "GPU" };
+  const FRAMEWORKS = { keras: "Keras", torch: "PyTorch" };
 
   // The site's base, as Material writes it into every page.
   function base() {
@@ -80,45 +81,54 @@
     return list;
   }
 
-  function content(result, key) {
-    const name = result.program;
-    const terms = rows(result, key).flatMap(([term, text]) =>
-      [make("dt", term), make("dd", text)]);
-    const anchor = `${name}.${result.on}:${key}`;
-    const links = make(
-      "p",
-      link(`downloads/${name}.py`, "Program"), " · ",
-      link(`notebooks/${name}/`, "Notebook"), " · ",
-      link(`evidence/${result.topic}/#${anchor}`, "Evidence"),
-    );
-    return [make("dl", ...terms), links];
+  // The programs that a reference asks: one, or those of both frameworks.
+  function programsOf(name) {
+    const both = Object.keys(FRAMEWORKS);
+    if (both.includes(name.split("_").pop())) return [name];
+    return both.map((framework) => `${name}_${framework}`);
   }
 
-  async function load(name) {
-    const response = await fetch(new URL(`evidence/${name}.json`, base()));
-    if (!response.ok) throw new Error(`${response.status}`);
+  async function content(program, device, key) {
+    const file = `${program}.${device}`;
+    const framework = FRAMEWORKS[program.split("_").pop()];
+    const response = await fetch(new URL(`evidence/${file}.json`, base()));
+    if (!response.ok) {
+      const address = link(`evidence/${file}.json`, "its result");
+      return [make("p", "Could not read ", address, `: ${response.status}`)];
+    }
     const result = await response.json();
-    return { ...result, on: name.split(".").pop() };
+    const terms = rows(result, key).flatMap(([term, text]) =>
+      [make("dt", term), make("dd", text)]);
+    const links = make(
+      "p",
+      link(`downloads/${program}.py`, "Program"), " · ",
+      link(`notebooks/${program}/`, "Notebook"), " · ",
+      link(`evidence/${result.topic}/#${file}:${key}`, "Evidence"),
+    );
+    return [make("h3", framework), make("dl", ...terms), links];
   }
 
   async function fill(body, text, name, key) {
+    const [topic, device] = name.split(".");
+    const programs = programsOf(topic);
     if (text === NOT_YET) {
-      const [program, device] = name.split(".");
+      const code = programs.map((program) =>
+        link(`downloads/${program}.py`, make("code", program)));
       body.replaceChildren(make(
         "p",
-        "The program ", link(`downloads/${program}.py`, make("code", program)),
-        ` has not been run on a ${DEVICES[device] || device} yet. When it has, `,
-        "what it measured stands here.",
+        ...code.flatMap((one, index) => (index ? [" and ", one] : [one])),
+        programs.length > 1 ? " have" : " has",
+        ` not been run on a ${DEVICES[device] || device} yet. What is measured`,
+        " then stands here.",
       ));
       return;
     }
     body.replaceChildren(make("p", "Loading …"));
     try {
-      body.replaceChildren(...content(await load(name), key));
+      const found = programs.map((one) => content(one, device, key));
+      body.replaceChildren(...(await Promise.all(found)).flat());
     } catch (error) {
-      const address = link(`evidence/${name}.json`, "its result");
-      const why = `: ${error.message}`;
-      body.replaceChildren(make("p", "Could not read ", address, why));
+      body.replaceChildren(make("p", `Could not read it: ${error.message}`));
     }
   }
 

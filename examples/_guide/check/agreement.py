@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from _guide.project import FRAMEWORK_NAMES
+from _guide.reference import Reference
 from _guide.results import describe, interval
 
 NOT_MEASURED = "not measured yet"
@@ -19,6 +21,7 @@ FORMS = (
     "a number, 'at least X', 'more than X', 'at most X', 'under X', "
     "'about X' or 'between X and Y', with × and units after </data>"
 )
+APART = "write one reference for each framework"
 TIME_UNITS = {
     word + plural
     for word in (
@@ -62,6 +65,13 @@ class Number:
         negative = value < 0 and text.strip("0.,")
         return (self.minus if negative else "") + text + self.percent
 
+    def measured(self, entry: dict) -> str:
+        """A value with its interval in the form of this number."""
+        text = f"measured {self.like(entry['value'])}"
+        if entry.get("ci"):
+            text += " [{}–{}]".format(*map(self.like, entry["ci"]))
+        return text
+
     def rounds(self, value: float) -> bool:
         """Whether `value` rounds to this number."""
         value *= self.scale
@@ -82,90 +92,106 @@ def plain(text: str) -> str:
     return " ".join(re.sub(r"<[^>]*>|[`*]", "", text).split())
 
 
-def judge_text(
-    text: str, judgement: dict, key: str, values: dict
-) -> Verdict | None:
-    """None if the words agree with the judgement that `key` names.
+def each(said: dict[str, str], found: dict) -> str:
+    """What is said of each framework, named where they part."""
+    if len(said) == len(found) and len(set(said.values())) == 1:
+        return next(iter(said.values()))
+    return " and ".join(
+        f"{text} in {FRAMEWORK_NAMES[framework]}"
+        for framework, text in said.items()
+    )
 
-    Digits in code are settings, and part of the words.
-    """
-    without_code = re.sub(r"`[^`]*`|\$[^$]*\$|<code>.*?</code>", "", text)
-    measured = re.search(r"\d", without_code) or not without_code.strip()
-    text = plain(text)
-    if measured:
-        return Verdict(
-            f"text says {text}, but {key} is a judgement, which has no "
-            "number; bind the number to a value, or write words"
-        )
-    if judgement["holds"]:
+
+@dataclass(frozen=True)
+class Said:
+    """A number with the word before it, such as 'at least', or none."""
+
+    kind: str
+    numbers: tuple[Number, ...]
+
+    @classmethod
+    def read(cls, text: str) -> Said | None:
+        """What the text says; None if it is in no form."""
+        if found := PLAIN.fullmatch(text):
+            return cls("", (Number.read(*found.groups()),))
+        if found := BOUND.fullmatch(text):
+            kind, *parts = found.groups()
+            return cls(kind.lower(), (Number.read(*parts),))
+        if found := BETWEEN.fullmatch(text):
+            first, last = found.groups()[:4], found.groups()[4:]
+            return cls("between", (Number.read(*first), Number.read(*last)))
         return None
-    grounds = ", ".join(
-        f"{name} is {describe(values[name])}" for name in judgement["because"]
-    )
-    return Verdict(
-        f"text says {text}, but that does not hold: {grounds} ({key}); "
-        "rewrite the sentence"
-    )
 
-
-def judge_number(text: str, entry: dict, key: str) -> Verdict | None:
-    """None if the text agrees with the value that `key` names."""
-    if entry["value"] is None:
-        return Verdict(
-            f"text says {text}, measured {describe(entry)} ({key}); "
-            "rewrite the sentence"
-        )
-    if entry["unit"].lower() in TIME_UNITS:
-        return Verdict(
-            f"text says {text}, in {entry['unit']}, which differ from machine "
-            f"to machine ({key}); bind a ratio that the program computes"
-        )
-    number = PLAIN.fullmatch(text)
-    if number:
-        number = Number.read(*number.groups())
-        if entry.get("timing"):
-            return Verdict(
-                f"text says {text}, a timing, which differs from machine to "
-                f"machine ({key}); write 'about X', 'at least X', 'at most X' "
-                "or 'between X and Y', or bind words to a judgement"
+    def against(self, entry: dict) -> tuple[str, str] | None:
+        """What a value says against it, and the remedy, if only one is."""
+        number = self.numbers[-1]
+        if not self.kind and entry.get("timing"):
+            return (
+                "a timing, which differs from machine to machine",
+                "write 'about X', 'at least X', 'at most X' or 'between X and "
+                "Y', or bind words to a judgement",
             )
-        if number.rounds(entry["value"]):
+        if not self.kind:
+            fits = number.rounds(entry["value"])
+            return None if fits else (number.measured(entry), "")
+        value = entry["value"] * number.scale
+        low, high = (end * number.scale for end in interval(entry))
+        limits = tuple(one.value for one in self.numbers)
+        if holds(self.kind, limits, value, low, high):
             return None
-        measured = mended = number.like(entry["value"])
-        if entry.get("ci"):
-            low, high = map(number.like, entry["ci"])
-            measured += f" [{low}–{high}]"
-        return Verdict(f"text says {text}, measured {measured} ({key})", mended)
-    return _judge_bound(text, entry, key)
+        ends = [low, high] if entry.get("ci") else None
+        measured = describe({"value": value, "ci": ends})
+        percent = " %" * (number.scale > 1)
+        return f"measured {measured}{percent}", "rewrite the sentence"
 
 
-def _judge_bound(text: str, entry: dict, key: str) -> Verdict | None:
-    bound, between = BOUND.fullmatch(text), BETWEEN.fullmatch(text)
-    if between:
-        first = Number.read(*between.groups()[:4])
-        last = Number.read(*between.groups()[4:])
-        limits, kind, scale = (first.value, last.value), "between", last.scale
-    elif bound:
-        number = Number.read(*bound.groups()[1:])
-        limits, kind, scale = (number.value,), bound[1].lower(), number.scale
-    elif re.search(r"\d", text):
-        return Verdict(
-            f"text says {text}, which cannot be compared with a value "
-            f"({key}); expected {FORMS}"
-        )
-    else:
-        return Verdict(
-            f"text says {text}, but {key} is a value; expected {FORMS}; "
-            "or bind the words to a judgement"
-        )
-    value = entry["value"] * scale
-    low, high = (end * scale for end in interval(entry))
-    if holds(kind, limits, value, low, high):
+def judge_number(
+    text: str, reference: Reference, found: dict[str, dict]
+) -> Verdict | None:
+    """None if the text agrees with the value in each framework's result."""
+    said = Said.read(text)
+    entries = {f: r["values"][reference.key] for f, r in found.items()}
+    wrong = {}
+    for framework, entry in entries.items():
+        if finding := against(text, said, entry):
+            wrong[framework] = finding
+    if not wrong:
         return None
-    scaled = {"value": value, "ci": [low, high] if entry.get("ci") else None}
-    return Verdict(
-        f"text says {text}, measured {describe(scaled)}"
-        f"{' %' if scale > 1 else ''} ({key}); rewrite the sentence"
+    measured = {f: finding for f, (finding, _) in wrong.items()}
+    remedy = next((remedy for _, remedy in wrong.values() if remedy), "")
+    mended = None
+    if remedy and len(wrong) < len(found):
+        remedy += f", or {APART}"
+    if not remedy:
+        (number,) = said.numbers
+        forms = {number.like(entry["value"]) for entry in entries.values()}
+        if len(forms) == 1:
+            mended = forms.pop()
+        else:
+            measured = {f: number.measured(e) for f, e in entries.items()}
+            remedy = f"say 'about X', 'between X and Y' or a bound, or {APART}"
+    message = f"text says {text}, {each(measured, found)} ({reference})"
+    return Verdict(message + f"; {remedy}" * bool(remedy), mended)
+
+
+def against(
+    text: str, said: Said | None, entry: dict
+) -> tuple[str, str] | None:
+    """What a value says against the text, and the remedy, if only one is."""
+    if entry["value"] is None:
+        return f"measured {describe(entry)}", "rewrite the sentence"
+    if entry["unit"].lower() in TIME_UNITS:
+        return (
+            f"in {entry['unit']}, which differ from machine to machine",
+            "bind a ratio that the program computes",
+        )
+    if said:
+        return said.against(entry)
+    if re.search(r"\d", text):
+        return "which cannot be compared with a value", f"expected {FORMS}"
+    return (
+        "but it names a value",
+        f"expected {FORMS}; or bind the words to a judgement",
     )
 
 

@@ -20,6 +20,7 @@ from _guide.check.ledger import (
 from _guide.check.page import PageCheck, closest, renew
 from _guide.check.text import bare_numbers, scan
 from _guide.project import DEVICES, Program, is_generated, twin_of
+from _guide.reference import Reference
 from _guide.results import describe
 
 if TYPE_CHECKING:
@@ -367,8 +368,8 @@ class ClaimCheck:
         bound = self.bound_values(text)
         # What a broken result holds is told once, where it is broken.
         unknown = any(
-            data.value.partition(":")[0] in self.project.broken
-            for data in text.page.data
+            not self.project.broken.isdisjoint(reference.files)
+            for reference in references(text)
         )
         if badge == "measured here":
             if not asked:
@@ -414,15 +415,20 @@ class ClaimCheck:
 
     def bound_values(self, text: ClaimText) -> list[dict]:
         """The values, not judgements, to which numbers are bound."""
-        found = []
-        for data in text.page.data:
-            file, _, key = data.value.partition(":")
-            result = self.project.results.get(file)
-            if result and file not in self.project.broken:
-                entry = result.get("values", {}).get(key)
-                if entry:
-                    found.append(entry)
-        return found
+        return [
+            self.project.results[file]["values"][reference.key]
+            for reference in references(text)
+            for file in reference.files
+            if file in self.project.results
+            and file not in self.project.broken
+            and reference.key in self.project.results[file].get("values", {})
+        ]
+
+
+def references(text: PageCheck) -> list[Reference]:
+    """What the numbers and words in a text are bound to."""
+    found = (Reference.read(data.value) for data in text.page.data)
+    return [reference for reference in found if reference]
 
 
 def program_of(value: str) -> str:

@@ -13,14 +13,16 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
 from _guide import results
 from _guide.check.claims import check_claims
 from _guide.check.ledger import LEDGER
-from _guide.check.page import SECTION, PageCheck, closest, read, renew
-from _guide.check.text import Lines, known_versions, scan
+from _guide.check.page import SECTION, PageCheck, renew
+from _guide.check.phrases import Phrases
+from _guide.check.text import Lines, closest, known_versions, read, scan
 from _guide.project import (
     DEVICES,
     FRAMEWORK_NAMES,
@@ -32,6 +34,7 @@ from _guide.project import (
     programs,
     twin_of,
 )
+from _guide.reference import Reference, Unknown
 
 REFERENCE = re.compile(r"^[ \t]*@\w+\s*\{\s*([^,\s]+)\s*,", re.M)
 HEADER_FIELD = re.compile(r"# ?- (?:Install|Runs on|Expected|Timing):")
@@ -58,6 +61,15 @@ class Problem:
         if self.line:
             place += f":{self.line}:{self.column}"
         return f"{place}: {'warning: ' * self.warning}{self.message}"
+
+
+class Asked(NamedTuple):
+    """What a reference asks, whatever its key."""
+
+    programs: dict[str, Program]
+    # Where each of its results lies.
+    paths: dict[str, str]
+    phrases: Phrases
 
 
 class SettingsLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
@@ -137,6 +149,9 @@ class Examined:
         self.results: dict[str, dict] = {}
         # Results in a wrong form; no text is judged by them.
         self.broken: set[str] = set()
+        # What references ask, by name and device; phrases by topic.
+        self.known: dict[tuple[str, str], Asked] = {}
+        self.phrases: dict[str, Phrases] = {}
         self.embedded: set[tuple[str, str]] = set()
         self.exists: dict[str, bool] = {}
         constraints = root / "constraints.txt"
@@ -147,6 +162,7 @@ class Examined:
         self.check_programs()
         self.check_pages()
         self.check_claims()
+        self.check_phrases()
         self.check_snippets()
         self.check_navigation()
         told = sorted(
@@ -287,6 +303,91 @@ class Examined:
             "comment here: '# no twin, because: …'",
             1,
         )
+
+    # References and phrases
+
+    def asked(self, reference: Reference) -> Asked:
+        """What a reference asks, whatever its key; raises Unknown."""
+        name = reference.name, reference.device
+        if name not in self.known:
+            self.known[name] = self.look_up(reference)
+        return self.known[name]
+
+    def look_up(self, reference: Reference) -> Asked:
+        asked, paths = {}, {}
+        for name, file in zip(reference.programs, reference.files):
+            program = self.programs.get(name)
+            if program is None:
+                names = {p.topic for p in self.programs.values()}
+                near = closest(reference.name, names | set(self.programs))
+                raise Unknown(
+                    f"there is no program {name} ({reference}){near}; write "
+                    f"examples/TOPIC/{name}.py, or mend the name"
+                )
+            asked[name] = program
+            paths[file] = f"examples/{program.topic}/{file}.json"
+        return Asked(asked, paths, self.phrases_of(program.topic))
+
+    def phrases_of(self, topic: str) -> Phrases:
+        """The phrases of a topic's folder, read once."""
+        if topic not in self.phrases:
+            self.phrases[topic] = Phrases(self, topic)
+        return self.phrases[topic]
+
+    def find(self, reference: Reference) -> tuple[str, dict[str, dict]]:
+        """'values' or 'judgements', and the result of each framework.
+
+        Empty where a result is broken. Raises Unknown where one is missing,
+        or does not have the key.
+        """
+        paths = self.asked(reference).paths
+        for file, path in paths.items():
+            if file not in self.results:
+                raise Unknown(
+                    f"{path} does not exist ({reference}); {renew(reference)}"
+                )
+            if file in self.broken:
+                return "", {}
+        key, parts = reference.key, ("values", "judgements")
+        found = dict(zip(reference.frameworks, map(self.results.get, paths)))
+        for part in parts:
+            if all(key in result.get(part, {}) for result in found.values()):
+                return part, found
+        keys = [
+            {key for part in parts for key in result.get(part, {})}
+            for result in found.values()
+        ]
+        lacking = [
+            path
+            for path, known in zip(paths.values(), keys)
+            if key not in known
+        ] or [*paths.values()]
+        if len(lacking) < len(keys):
+            raise Unknown(
+                f"{key} is in one framework only, not in {lacking[0]} "
+                f"({reference}); name the framework that has it, or measure it "
+                f"in both and {renew(reference)}"
+            )
+        hint = closest(key, set.union(*keys))
+        raise Unknown(
+            f"there is no {key} in {lacking[0]}{hint}; mend the key, or let "
+            f"the program measure it and {renew(reference)}"
+        )
+
+    def check_phrases(self) -> None:
+        """Whether each topic has phrases for what texts cite, and no more."""
+        judged: dict[str, set[str] | None] = {}
+        for program in self.programs.values():
+            for device in DEVICES:
+                file = f"{program.name}.{device}"
+                found = judged.setdefault(program.topic, set())
+                if file in self.broken:
+                    judged[program.topic] = None
+                elif found is not None:
+                    result = self.results.get(file, {})
+                    found |= set(result.get("judgements", {}))
+        for topic, keys in judged.items():
+            self.phrases_of(topic).check(keys)
 
     # Snippets and navigation
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import posixpath
 import re
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,14 +21,25 @@ from _guide.check.text import (
     Link,
     Page,
     bare_numbers,
+    closest,
     comparisons,
+    read,
     scan,
 )
-from _guide.project import DEVICES, GuideError, Program, is_generated
+from _guide.project import (
+    DEVICES,
+    FRAMEWORK_NAMES,
+    GuideError,
+    Program,
+    is_generated,
+)
+from _guide.reference import Reference, Unknown
 
 if TYPE_CHECKING:
     from _guide.check.everything import Examined
 
+# What prose calls a framework.
+NAMED_AS = {"keras": ("Keras", "TensorFlow"), "torch": ("PyTorch",)}
 # Fences that the tests run, and those that show no code.
 RUN_LANGUAGES = {"python", "py", "python3", "sh", "bash"}
 DATA_LANGUAGES = {
@@ -48,23 +59,7 @@ POWER = re.compile(
 )
 
 
-def read(path: Path) -> str:
-    """The file's text, line ends as they are."""
-    try:
-        return path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise GuideError(
-            f"{path}: byte {error.start} is not UTF-8; save it as UTF-8"
-        ) from None
-
-
-def closest(name: str, names) -> str:
-    """A hint at the name that was probably meant."""
-    found = difflib.get_close_matches(name, list(names), 1, 0.5)
-    return f"; did you mean {found[0]}?" if found else ""
-
-
-def renew(program: Program) -> str:
+def renew(program: Program | Reference) -> str:
     return f"run: guide run {program.name}, then: guide accept {program.name}"
 
 
@@ -125,26 +120,40 @@ class PageCheck:
                 f"{text} is measured, in a heading or title, which is also a "
                 "link; say it in the text below",
             )
-        found = self.find(data, text)
-        if found is None:
-            return
-        key, result = found
-        if key in result.get("judgements", {}):
-            verdict = agreement.judge_text(
-                data.text,
-                result["judgements"][key],
-                data.value,
-                result["values"],
+        reference = Reference.read(data.value)
+        if reference is None:
+            self.tell(
+                data.start,
+                f"{data.value} names no result; expected NAME.DEVICE:KEY, such "
+                "as TOPIC.cpu:KEY" + closest(data.value, self.project.results),
             )
+            return
+        self.check_framework(data, reference)
+        try:
+            asked = self.project.asked(reference)
+            asked.phrases.named.add(reference.key)
+            self.programs |= asked.programs
+            if text.lower() == agreement.NOT_MEASURED:
+                for file, path in asked.paths.items():
+                    if file in self.project.results:
+                        raise Unknown(f"{path} exists; write what it says")
+                return
+            part, found = self.project.find(reference)
+        except Unknown as unknown:
+            self.tell(data.start, f"text says {text}, but {unknown}")
+            return
+        if not found:
+            # The result is broken, which is told once, where it is.
+            return
+        if part == "values":
+            verdict = agreement.judge_number(text, reference, found)
         else:
-            entry = result["values"][key]
-            verdict = agreement.judge_number(text, entry, data.value)
-        if verdict is None:
+            verdict = asked.phrases.judge(data.text, reference, found)
             # Words may name a setting, as anywhere else.
-            for code in self.page.codes:
+            for code in self.page.codes if verdict is None else ():
                 if code.bound and data.start <= code.start < data.end:
-                    if key in result.get("judgements", {}):
-                        self.check_code(code)
+                    self.check_code(code)
+        if verdict is None:
             return
         lead = len(data.text) - len(data.text.lstrip())
         offset = data.text_start + lead
@@ -157,57 +166,23 @@ class PageCheck:
             offset = start
         self.tell(offset, verdict.message, mend=mend)
 
-    def find(self, data: Data, text: str):
-        """The key and the whole result that a bound text names, or None."""
-        project, value = self.project, data.value
-        file, colon, key = value.partition(":")
-        name, dot, device = file.rpartition(".")
-        if not (colon and dot and key) or device not in DEVICES:
+    def check_framework(self, data: Data, reference: Reference) -> None:
+        """Whether the text names the framework, where only one is meant."""
+        framework = reference.framework
+        if framework is None or Path(self.path).stem.endswith(framework):
+            return
+        names = re.compile(rf"\b(?:{'|'.join(NAMED_AS[framework])})\b")
+        around = self.page.said_around(data.start)
+        if not any(map(names.search, (data.text, *around))):
+            shared = replace(reference, framework=None)
+            name = FRAMEWORK_NAMES[framework]
             self.tell(
                 data.start,
-                f"{value} names no result; expected NAME.DEVICE:KEY, such as "
-                f"NAME.cpu:KEY{closest(file, project.results)}",
+                f"{reference} is about {name} alone, which the sentence does "
+                f"not name; write {shared}, which must hold in both "
+                f"frameworks, or name {name} in the sentence, column head, "
+                "caption, tab or heading",
             )
-            return None
-        program = project.programs.get(name)
-        if program is None:
-            self.tell(
-                data.start,
-                f"no program {name} ({value})"
-                f"{closest(name, project.programs)}; write "
-                f"examples/TOPIC/{name}.py, or mend the name",
-            )
-            return None
-        self.programs[name] = program
-        where = f"examples/{program.topic}/{file}.json"
-        result = project.results.get(file)
-        not_measured = text.lower() == agreement.NOT_MEASURED
-        if result is None:
-            if not not_measured:
-                self.tell(
-                    data.start,
-                    f"text says {text}, but {where} does not exist ({value}); "
-                    f"{renew(program)}",
-                )
-            return None
-        if not_measured:
-            self.tell(
-                data.start,
-                f"text says {text}, but {where} exists ({value}); write what "
-                "it says",
-            )
-            return None
-        if file in project.broken:
-            return None
-        keys = {**result.get("values", {}), **result.get("judgements", {})}
-        if key not in keys:
-            self.tell(
-                data.start,
-                f"no {key} in {where}{closest(key, keys)}; mend the key, or "
-                f"let the program measure it and {renew(program)}",
-            )
-            return None
-        return key, result
 
     # Numbers that are not bound
 

@@ -8,10 +8,15 @@ the bodies of tabs and admonitions are indented.
 
 from __future__ import annotations
 
+import difflib
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from _guide.project import GuideError
 
 # What stands for a blanked character within a line; no word, no space.
 BLANK = "\0"
@@ -76,6 +81,8 @@ UNDERLINE = re.compile(r"[ \t]*(?:=+|-+)[ \t\r]*")
 LIST_MARKER = re.compile(r"[ \t]*(?:>[ \t]*)*\d+[.)](?=[ \t])")
 # Where a paragraph, a list item or a table row begins.
 BLOCK = re.compile(r"\n(?=[ \t\r]*\n|[ \t]*(?:[-*+]|\d+[.)]|\|)[ \t])")
+TABLE_ROW = re.compile(r"[ \t]*\|")
+LIST_ITEM = re.compile(r"[ \t]*(?:[-*+]|\d+[.)])[ \t]")
 SENTENCE_END = re.compile(
     r"(?<!\bal)(?<!\bcf)(?<!\bvs)(?<!\be\.g)(?<!\bi\.e)"
     r"""[.!?][)\]"'’”*_\0]*\s++(?![a-z])"""
@@ -185,23 +192,73 @@ class Page:
     body: str = ""
     prose: str = ""
 
-    def sentence(self, offset: int) -> tuple[int, int]:
-        """Where the sentence, list item or table row around offset lies."""
-        start, end = 0, len(self.prose)
+    @cached_property
+    def blocks(self) -> list[int]:
+        """Where paragraphs, list items and table rows begin."""
+        return [0, *(found.end() for found in BLOCK.finditer(self.prose))]
+
+    def block(self, offset: int) -> tuple[int, int]:
+        """Where the paragraph, list item or table row around offset lies."""
         line = self.prose.rfind("\n", 0, offset) + 1
-        if self.prose[line : offset + 1].lstrip().startswith("|"):
-            stop = self.prose.find("\n", offset)
-            return line, end if stop < 0 else stop
-        for match in BLOCK.finditer(self.prose):
-            if match.start() >= offset:
-                end = match.start()
-                break
-            start = match.end()
+        if TABLE_ROW.match(self.prose, line):
+            end = self.prose.find("\n", offset)
+            return line, len(self.prose) if end < 0 else end
+        after = bisect_right(self.blocks, offset)
+        following = [*self.blocks[after : after + 1], len(self.prose) + 1]
+        return self.blocks[after - 1], following[0] - 1
+
+    def sentence(self, offset: int) -> tuple[int, int]:
+        """Where the sentence or table row around offset lies."""
+        start, end = self.block(offset)
+        if TABLE_ROW.match(self.prose, start):
+            return start, end
         for match in SENTENCE_END.finditer(self.prose, start, end):
             if match.start() >= offset:
                 return start, match.end()
             start = match.end()
         return start, end
+
+    def said_around(self, offset: int) -> Iterator[str]:
+        """The prose that may say what offset is about, nearest first.
+
+        Its sentence or table row; its column head, list item or caption; the
+        titles of the tabs and boxes that it is in, and the heading above.
+        """
+        yield self.prose[slice(*self.sentence(offset))]
+        start, end = self.block(offset)
+        if TABLE_ROW.match(self.prose, start):
+            yield self._column_head(start, offset)
+        elif LIST_ITEM.match(self.prose, start):
+            yield self.prose[start:end]
+        for figure in self.figures:
+            if figure.start <= offset < figure.end and figure.caption:
+                yield self.prose[slice(*figure.caption)]
+        start = self.prose.rfind("\n", 0, offset) + 1
+        depth = indent_of(self.prose[start:offset])
+        while start:
+            end = start - 1
+            start = self.prose.rfind("\n", 0, end) + 1
+            line = self.prose[start:end]
+            is_title = HEADING.match(line)
+            if is_title and line.lstrip("> \t").startswith("#"):
+                yield line
+                return
+            if line.strip() and indent_of(line) < depth:
+                depth = indent_of(line)
+                if is_title:
+                    yield line
+
+    def _column_head(self, row: int, offset: int) -> str:
+        """The heads of its column and of the first, in this row's table."""
+        column = self.prose.count("|", row, offset)
+        first = above = row
+        while TABLE_ROW.match(self.prose, above):
+            first = above
+            if not first:
+                break
+            above = self.prose.rfind("\n", 0, first - 1) + 1
+        cells = self.prose[first : self.prose.find("\n", first)].split("|")
+        return " ".join(cells[1:2] + cells[column : column + 1])
 
     def in_heading(self, offset: int) -> bool:
         """Whether offset lies in a heading, or in a tab's or box's title."""
@@ -214,6 +271,10 @@ class Page:
         stop = self.body.find("\n", end + 1)
         below = self.body[end + 1 : None if stop < 0 else stop]
         return bool(UNDERLINE.fullmatch(below)) and len(below.strip()) > 1
+
+
+def indent_of(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def blanked(text: str) -> str:
@@ -512,6 +573,22 @@ def comparisons(page: Page) -> Iterator[tuple[int, str]]:
             found.append((start + count.start(), match.end()))
     for start, end in found:
         yield start, " ".join(page.prose[start:end].split())
+
+
+def read(path: Path) -> str:
+    """The file's text, line ends as they are."""
+    try:
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise GuideError(
+            f"{path}: byte {error.start} is not UTF-8; save it as UTF-8"
+        ) from None
+
+
+def closest(name: str, names) -> str:
+    """A hint at the name that was probably meant."""
+    found = difflib.get_close_matches(name, list(names), 1, 0.5)
+    return f"; did you mean {found[0]}?" if found else ""
 
 
 class Lines:

@@ -240,20 +240,22 @@ def measure(program: Program, device: str, kernel: Kernel, short: bool) -> str:
     try:
         found = execute(program, notebook, cells, kernel, hidden_keeper)
     finally:
-        measured = kernel.folder / "measured.json"
-        if measured.is_file() and not short:
-            about = json.loads(measured.read_text("utf-8"))
+        about = kernel.folder / "measured.json"
+        if about.is_file():
+            measured = json.loads(about.read_text("utf-8"))
+            seen = measured.pop("sees_gpu") is not False or device == "cpu"
             provenance |= {
-                "settings": about["settings"],
-                "versions": about["versions"],
-                "backend": about["backend"],
+                "settings": measured["settings"],
+                "versions": measured["versions"],
+                "backend": measured["backend"],
                 "device": device_name(device),
                 "threads": int(os.environ.get("OMP_NUM_THREADS", "1")),
                 "date": datetime.now(UTC).strftime("%Y-%m-%d"),
                 "seconds": round(time.monotonic() - began, 1),
             }
-            keep_raw(program, device, kernel, provenance)
-    if device == "gpu" and found["sees_gpu"] is False:
+            if seen and not short:
+                keep_raw(program, device, kernel, provenance)
+    if not seen:
         raise problem(
             program,
             program.where,
@@ -284,8 +286,7 @@ def find_again(
     needed = [
         number
         for number, cell in enumerate(cells)
-        if cell.source.kind != "program"
-        and cell.source in [*program.findings.imported, program.findings]
+        if cell.source in [*program.findings.imported, program.findings]
     ]
     last = len(cells) - 1
     part = nbformat.from_dict(whole)
@@ -303,10 +304,7 @@ def find_again(
     store(program, device, found, whole, provenance)
     count = len(found["results"]["values"])
     spent = time.monotonic() - began
-    return (
-        f"{count} values in {spent:.0f} s, from the runs of "
-        + (provenance["date"])
-    )
+    return f"{count} values in {spent:.0f} s, runs of {provenance['date']}"
 
 
 def old_outputs(
