@@ -5,10 +5,12 @@ from _guide.site.style import (
     FRAMEWORK_NAMES,
     batch_axis,
     draw_line,
+    line_of,
     measured,
     new_figure,
     result_panels,
 )
+from _guide.site.table import Table, low_to_high
 
 NETWORKS = {"MLP": "mlp", "CNN": "cnn", "transformer": "transformer"}
 TARGETS = {
@@ -18,47 +20,18 @@ TARGETS = {
 }
 
 
-def draw_gain(results):
-    figure, drawn = result_panels(results, "Examples per second, 1 at size 1")
+def draw_networks(results, kind, ylabel):
+    """A line for each network, in a panel for each result."""
+    figure, drawn = result_panels(results, ylabel)
     for axis, framework, _, result in drawn:
-        axis.set_yscale("log")
         for label, name in NETWORKS.items():
-            series = result["series"][f"gain.{name}"]
-            draw_line(axis, series, label, framework=framework)
-            # Only a GPU is given these.
-            if wide := result["series"].get(f"gain.wide_{name}"):
-                draw_line(axis, wide, f"wide {label}", framework=framework)
+            # Only a GPU is given wide networks.
+            for each in (name, f"wide_{name}"):
+                line = line_of(result["values"], f"{kind}.{each}")
+                if line["x"]:
+                    wide = "" if each == name else "wide "
+                    draw_line(axis, line, wide + label, framework=framework)
         batch_axis(axis)
-    return figure
-
-
-def draw_matrix_share(results):
-    """Perceptron and transformer in panels of their own: their lines cross."""
-    found = measured(results)
-    cells = [
-        (device, name)
-        for device in DEVICE_NAMES
-        for name in ("mlp", "transformer", "wide_mlp", "wide_transformer")
-        if any(
-            other == device and f"matrix_share.{name}" in result["series"]
-            for (_, other), result in found.items()
-        )
-    ]
-    rows = len(cells) // 2
-    figure, axes = new_figure(
-        rows=rows, columns=2, height=3.0 * rows, sharey=True
-    )
-    for axis, (device, name) in zip(axes.flat, cells):
-        title = name.replace("_", " ").replace("mlp", "MLP")
-        axis.set_title(f"{title}, {DEVICE_NAMES[device]}")
-        for framework, label in FRAMEWORK_NAMES.items():
-            if (framework, device) in found:
-                series = found[framework, device]["series"]
-                shares = series[f"matrix_share.{name}"]
-                draw_line(axis, shares, label, framework=framework)
-        batch_axis(axis)
-        axis.set_ylim(0, None)
-    axes.flat[0].set_ylabel("Percent of the matrix rate")
     return figure
 
 
@@ -67,9 +40,9 @@ def draw_update_time(results):
     figure, drawn = result_panels(results, "Time of an update, 1 at size 1")
     for axis, framework, _, result in drawn:
         axis.set_yscale("log")
-        series = result["series"]
-        draw_line(axis, series["line.mlp"], "line")
-        draw_line(axis, series["update_time.mlp"], "", framework=framework)
+        draw_line(axis, result["series"]["line.mlp"], "line")
+        line = line_of(result["values"], "update_time.mlp")
+        draw_line(axis, line, "", framework=framework)
         batch_axis(axis)
     return figure
 
@@ -77,7 +50,7 @@ def draw_update_time(results):
 def draw_target(results, kind):
     """Both frameworks in a panel, one for each device."""
     found = measured(results)
-    devices = sorted({device for _, device in found})
+    devices = list(dict.fromkeys(device for _, device in found))
     figure, axes = new_figure(columns=len(devices), height=2.8, sharey=True)
     for axis, device in zip(axes.flat, devices):
         # Powers of two, for the range is too small for those of ten.
@@ -86,8 +59,9 @@ def draw_target(results, kind):
             axis.set_title(DEVICE_NAMES[device])
         for framework, name in FRAMEWORK_NAMES.items():
             if (framework, device) in found:
-                series = found[framework, device]["series"][kind]
-                draw_line(axis, series, name, framework=framework)
+                values = found[framework, device]["values"]
+                line = line_of(values, f"{kind}_to_target")
+                draw_line(axis, line, name, framework=framework)
         batch_axis(axis)
     axes.flat[0].set_ylabel(TARGETS[kind])
     return figure
@@ -99,20 +73,39 @@ def draw_shared(results):
     for axis, framework, _, result in drawn:
         axis.set_yscale("log", base=2)
         for kind in ("time", "cost"):
-            series = result["series"][f"{kind}_shared"]
-            draw_line(axis, series, kind, framework=framework)
+            line = line_of(result["values"], f"{kind}_shared")
+            draw_line(axis, line, kind, framework=framework)
         batch_axis(axis)
         axis.set_xlabel("Devices")
     return figure
 
 
 def draw(results):
+    gain = draw_networks(results, "gain", "Examples per second, 1 at size 1")
+    for axis in gain.axes:
+        axis.set_yscale("log")
+    share = draw_networks(results, "matrix_share", "Percent of the matrix rate")
+    share.axes[0].set_ylim(0, None)
     drawn = {
-        "examples_per_second": draw_gain(results),
+        "examples_per_second": gain,
         "update_time": draw_update_time(results),
-        "matrix_share": draw_matrix_share(results),
+        "matrix_share": share,
+        "devices": draw_shared(results),
     }
-    drawn["devices"] = draw_shared(results)
     for kind in TARGETS:
         drawn[f"{kind}_to_target"] = draw_target(results, kind)
     return drawn
+
+
+def tables(results):
+    columns = ["Gain", "`16` over `1`", "largest over the one before"]
+    rows = [
+        [f"{label}, {FRAMEWORK_NAMES[framework]}"]
+        + [
+            low_to_high(result["values"][key], 1)
+            for key in (f"gain.{name}.16", f"last_gain.{name}")
+        ]
+        for label, name in NETWORKS.items()
+        for (framework, _), result in measured(results).items()
+    ]
+    return {"gain_table": Table(columns, rows)}

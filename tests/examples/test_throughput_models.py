@@ -12,7 +12,13 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-FOLDER = Path(__file__).parents[2] / "examples/throughput"
+from _guide.project import programs
+
+PROGRAMS = {
+    program.framework: program
+    for program in programs(Path(__file__).parents[2])
+    if program.topic == "throughput"
+}
 WANTED = {
     "build_model",
     "build_cnn",
@@ -25,9 +31,8 @@ WANTED = {
 
 def names_of(framework):
     """The program's settings, networks and formula; nothing is measured."""
-    text = (FOLDER / f"throughput_{framework}.py").read_text()
     kept = []
-    for node in ast.parse(text).body:
+    for node in ast.parse(PROGRAMS[framework].expanded()).body:
         name = getattr(node, "name", None)
         setting = isinstance(node, ast.Assign) and (
             getattr(node.targets[0], "id", "").isupper()
@@ -37,7 +42,6 @@ def names_of(framework):
             kept.append(node)
     names = {}
     exec(compile(ast.Module(kept, []), framework, "exec"), names)
-    names["widths"] = names["WIDTHS"] | names["GPU_WIDTHS"]
     return names
 
 
@@ -148,5 +152,5 @@ def test_the_formula_counts_what_pytorch_counts(name):
         with sdpa_kernel(SDPBackend.MATH):
             TORCH["loss_function"](model(x), labels).backward()
     counted = counter.get_total_flops()
-    assert counted == batch_size * TORCH["count_operations"](name)
-    assert KERAS["count_operations"](name) == TORCH["count_operations"](name)
+    width = TORCH["WIDTHS"][name]
+    assert counted == batch_size * TORCH["count_operations"](name, width)

@@ -1,0 +1,133 @@
+# %% [markdown]
+# ## Settings
+#
+# The easy data are `make_classification` with its defaults. `SHORT = True`
+# gives a run of seconds, to see it work; its numbers mean nothing.
+
+# %%
+import time
+
+import numpy as np
+from sklearn.datasets import make_classification
+
+SHORT = False
+
+BATCH_SIZES = [32, 256, 1024]
+NUM_TRAIN = 1600
+NUM_VALIDATION = 400
+NUM_TEST = 20000
+NUM_FEATURES = 10
+DATA = {
+    "easy": {},
+    "hard": {"n_informative": 6, "n_clusters_per_class": 4, "flip_y": 0.05},
+}
+HIDDEN_UNITS = [64, 32]
+NUM_EPOCHS = 3 if SHORT else 50
+LEARNING_RATE = 0.001
+# From half the published rate, each twice the one before.
+LEARNING_RATES = [LEARNING_RATE * 2.0**k for k in range(-1, 2 if SHORT else 8)]
+UPDATES_PER_EPOCH = {size: -(-NUM_TRAIN // size) for size in BATCH_SIZES}
+# What the smallest size makes in NUM_EPOCHS.
+MATCHED_UPDATES = UPDATES_PER_EPOCH[BATCH_SIZES[0]] * NUM_EPOCHS
+# One data set, one set of initial weights and one order for each.
+NUM_DATA_SETS = 3 if SHORT else 20
+FIRST_SEED = 2000
+TIMED_EPOCHS = 1 if SHORT else 2
+TIMED_REPEATS = 2 if SHORT else 12
+
+# %% [markdown]
+# ## Data
+#
+# Data sets vary far more than initial weights do, so every replicate draws
+# its own.
+
+
+# %%
+def draw_data(kind):
+    """(inputs, labels) to train, to validate and to test, of all data sets.
+
+    Inputs are float32 [data sets, examples, features], labels int64.
+    """
+    drawn = [
+        make_classification(
+            NUM_TRAIN + NUM_VALIDATION + NUM_TEST,
+            n_features=NUM_FEATURES,
+            random_state=FIRST_SEED + number,
+            **DATA[kind],
+        )
+        for number in range(NUM_DATA_SETS)
+    ]
+    x, y = (np.stack(arrays) for arrays in zip(*drawn))
+    ends = np.cumsum([NUM_TRAIN, NUM_VALIDATION])
+    x, y = x.astype("float32"), y.astype("int64")
+    return list(zip(np.split(x, ends, axis=1), np.split(y, ends, axis=1)))
+
+
+data = {kind: draw_data(kind) for kind in DATA}
+
+# %% [markdown]
+# ## In which order to time
+#
+# Sizes take turns, so that a slow moment of the machine falls on all of them.
+# The first round is not counted.
+
+
+# %%
+def take_turns(epochs):
+    """Seconds of an epoch, of each repeat, by batch size.
+
+    epochs: {batch size: function that trains for TIMED_EPOCHS}.
+    """
+    seconds = {size: [] for size in BATCH_SIZES}
+    for _ in range(1 + TIMED_REPEATS):
+        for size in BATCH_SIZES:
+            start = time.perf_counter()
+            epochs[size]()
+            taken = time.perf_counter() - start
+            seconds[size].append(taken / TIMED_EPOCHS)
+    return {size: taken[1:] for size, taken in seconds.items()}
+
+
+# %% [markdown]
+# ## Which runs to make
+#
+# Every size runs for `NUM_EPOCHS` epochs at every rate, and at the published
+# rate for as many updates as the smallest makes. Every run is looked at as
+# often. A model keeps the weights of its lowest validation loss, and only
+# these see the test data, once.
+
+
+# %%
+def looks_at(num_updates):
+    """The numbers of updates after which to look."""
+    looks = np.linspace(0, num_updates, NUM_EPOCHS + 1)[1:]
+    return looks.round().astype(int)
+
+
+def train_all(train):
+    """Runs by (kind of data, batch size, rate), and those of equal updates.
+
+    train: (kind, batch size, rate, looks) -> validation loss [looks, data
+        sets] and whether each test example is right [data sets, examples].
+    A run is (validation loss, test accuracy [data sets]).
+    """
+
+    def run(kind, size, rate, num_updates):
+        looks = looks_at(num_updates).tolist()
+        loss, right = train(kind, size, rate, looks)
+        return loss, np.mean(right, axis=1)
+
+    by_rate, matched = {}, {}
+    for kind in DATA:
+        for size in BATCH_SIZES:
+            equal_epochs = UPDATES_PER_EPOCH[size] * NUM_EPOCHS
+            for rate in LEARNING_RATES:
+                by_rate[kind, size, rate] = run(kind, size, rate, equal_epochs)
+            # The smallest size has made them already.
+            matched[kind, size] = (
+                by_rate[kind, size, LEARNING_RATE]
+                if equal_epochs == MATCHED_UPDATES
+                else run(kind, size, LEARNING_RATE, MATCHED_UPDATES)
+            )
+        print("trained on the data:", kind)
+    return by_rate, matched
