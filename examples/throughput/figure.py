@@ -10,7 +10,6 @@ from _guide.site.style import (
     new_figure,
     result_panels,
 )
-from _guide.site.table import Table, low_to_high
 
 NETWORKS = {"MLP": "mlp", "CNN": "cnn", "transformer": "transformer"}
 TARGETS = {
@@ -95,17 +94,3 @@ def draw(results):
     for kind in TARGETS:
         drawn[f"{kind}_to_target"] = draw_target(results, kind)
     return drawn
-
-
-def tables(results):
-    columns = ["Gain", "`16` over `1`", "largest over the one before"]
-    rows = [
-        [f"{label}, {FRAMEWORK_NAMES[framework]}"]
-        + [
-            low_to_high(result["values"][key], 1)
-            for key in (f"gain.{name}.16", f"last_gain.{name}")
-        ]
-        for label, name in NETWORKS.items()
-        for (framework, _), result in measured(results).items()
-    ]
-    return {"gain_table": Table(columns, rows)}
