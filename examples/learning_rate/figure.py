@@ -3,9 +3,12 @@
 from _guide.site.style import (
     FRAMEWORK_NAMES,
     batch_axis,
+    draw_intervals,
     draw_line,
+    measured,
     new_figure,
 )
+from _guide.site.table import Table, low_to_high
 
 BATCH_SIZES = [4, 16, 64, 256, 1024]
 CURVE_SIZES = [64, 256, 1024]
@@ -13,6 +16,18 @@ DATA = {"mnist1d": "MNIST-1D", "digits": "Digits"}
 OPTIMIZERS = {"sgd": "SGD", "momentum": "Momentum", "adam": "Adam"}
 RULES = ["fixed", "root", "linear", "tuned"]
 BUDGETS = {"epoch": "Epochs", "update": "Updates", "second": "Seconds"}
+# What the exponent is told of, and where its values stand.
+EXPONENTS = {
+    "exponents_by_size": {
+        "Sizes `4` to `64`": "exponent.small",
+        "Sizes `64` to `1024`": "exponent.large",
+    },
+    "exponents_by_budget": {
+        "Epochs": "exponent.all",
+        "Updates": "exponent.updates.all",
+        "Seconds": "exponent.seconds.all",
+    },
+}
 CURVE_RULES = {
     "fixed": "one rate",
     "linear": "rate × size",
@@ -81,6 +96,26 @@ def best_rate(results, budget):
     return figure
 
 
+def exponents(results, panels):
+    """A panel for each of `panels`, a row for each optimizer and data set."""
+    figure, axes = new_figure(rows=len(panels), height=2.3 * len(panels))
+    for axis, (title, stem) in zip(axes, panels.items()):
+        axis.set_title(title.replace("`", ""))
+        rows = {
+            f"{OPTIMIZERS[optimizer]}, {DATA[name]}": {
+                framework: result["values"][f"{stem}.{name}.{optimizer}"]
+                for (framework, _), result in measured(results).items()
+            }
+            for optimizer in OPTIMIZERS
+            for name in DATA
+        }
+        draw_intervals(axis, rows)
+        # What the rules say: one rate, the root, and in proportion.
+        axis.set_xticks([0, 0.5, 1])
+    axes[-1].set_xlabel("Exponent")
+    return figure
+
+
 def rules(results, budget):
     """Test accuracy by rule; columns are data sets, from one framework."""
     for framework, series in frameworks(results):
@@ -142,4 +177,24 @@ def draw(results):
         drawn[f"best_rate_by_{budget}"] = best_rate(results, budget)
         drawn[f"rules_by_{budget}"] = rules(results, budget)
         drawn[f"curves_by_{budget}"] = curves(results, budget)
+    for name, panels in EXPONENTS.items():
+        drawn[name] = exponents(results, panels)
     return {name: figure for name, figure in drawn.items() if figure}
+
+
+def tables(results):
+    """The exponents once more, as numbers."""
+    found = {}
+    for table, panels in EXPONENTS.items():
+        rows = [
+            [f"{OPTIMIZERS[optimizer]}, {DATA[name]}, {FRAMEWORK_NAMES[f]}"]
+            + [
+                low_to_high(result["values"][f"{stem}.{name}.{optimizer}"], 1)
+                for stem in panels.values()
+            ]
+            for optimizer in OPTIMIZERS
+            for name in DATA
+            for (f, _), result in measured(results).items()
+        ]
+        found[f"{table}_table"] = Table(["Exponent", *panels], rows)
+    return found

@@ -529,6 +529,27 @@ BROKEN = {
         '¦--8<-- "README.md"',
         "an include outside of a fence",
     ),
+    "an include that a formatter took for a comparison": (
+        '```python\n¦--8 < --"snippets/ONE.py:ONE"\n```',
+        '--8 < --"snippets/ONE.py:ONE" looks like an include and is none; '
+        'expected, alone on its line: --8<-- "FILE:SECTION"',
+    ),
+    "an include without quotes": (
+        "```python\n¦--8<-- snippets/ONE.py:ONE\n```",
+        "looks like an include and is none",
+    ),
+    "an include with other dashes": (
+        '```python\n¦–8<– "snippets/ONE.py:ONE"\n```',
+        "looks like an include and is none",
+    ),
+    "an include that is quoted": (
+        '> ¦--8<-- "snippets/ONE.py:ONE"',
+        "looks like an include and is none",
+    ),
+    "an include with a blank behind it": (
+        '¦--8<-- "snippets/ONE.py:ONE" \n',
+        "looks like an include and is none",
+    ),
 }
 
 
