@@ -21,6 +21,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from snippets.build_mlp_keras import build_mlp_keras
 from snippets.measure_throughput_keras import measure_throughput_keras
 from snippets.train_rates_keras import train_rates_keras
 from throughput_findings import throughput_findings
@@ -67,19 +68,11 @@ def wait(result):
 IMAGE_SHAPE = (IMAGE_SIZE, IMAGE_SIZE, 1)
 
 
-def build_model(seed, width=WIDTHS["mlp"]):
-    keras.utils.set_random_seed(seed)
-    return keras.Sequential(
-        [
-            keras.Input((NUM_FEATURES,)),
-            layers.Dense(width, activation="relu"),
-            layers.Dense(width, activation="relu"),
-            layers.Dense(NUM_CLASSES),
-        ]
-    )
+def build_mlp(seed, width):
+    return build_mlp_keras([NUM_FEATURES, width, width, NUM_CLASSES], seed)
 
 
-def build_cnn(seed, width=WIDTHS["cnn"]):
+def build_cnn(seed, width):
     keras.utils.set_random_seed(seed)
     return keras.Sequential(
         [
@@ -94,7 +87,7 @@ def build_cnn(seed, width=WIDTHS["cnn"]):
     )
 
 
-def build_transformer(seed, width=WIDTHS["transformer"]):
+def build_transformer(seed, width):
     keras.utils.set_random_seed(seed)
     tokens = keras.Input((TEXT_LENGTH,), dtype="int32")
     x = layers.Embedding(VOCABULARY, width)(tokens)
@@ -111,7 +104,7 @@ def build_transformer(seed, width=WIDTHS["transformer"]):
 
 
 builders = {
-    "mlp": build_model,
+    "mlp": build_mlp,
     "cnn": build_cnn,
     "transformer": build_transformer,
 }

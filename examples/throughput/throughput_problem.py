@@ -10,7 +10,9 @@ import gc
 import time
 
 import numpy as np
-from mnist1d.data import get_dataset_args, make_dataset
+
+from snippets.draw_mnist1d import draw_mnist1d
+from snippets.stack_data_sets import stack_data_sets
 
 SHORT = False
 
@@ -173,18 +175,6 @@ def time_first_updates(start, wait):
 
 
 # %%
-def draw_data(seed):
-    """Inputs and labels of a new MNIST-1D."""
-    arguments = get_dataset_args()
-    arguments.seed = seed
-    arguments.num_samples = sum(SPLIT) // 10 * 10 + 10
-    made = make_dataset(arguments)
-    return [
-        np.concatenate([made[key], made[f"{key}_test"]])[: sum(SPLIT)]
-        for key in "xy"
-    ]
-
-
 def list_looks():
     """Updates after which to look, dense enough to tell the sizes apart."""
     looks = [1]
@@ -227,20 +217,21 @@ def train_to_target(train):
     train: (seeds, rates, parts, phases, looks, options) -> history; see
         train_rates. Parts are inputs and labels to train, validate and test.
     """
-    x, y = map(np.stack, zip(*map(draw_data, SEEDS)))
+    data = stack_data_sets(
+        lambda seed: draw_mnist1d(sum(SPLIT), seed), SEEDS, SPLIT
+    )
     runs = {}
     for size in TARGET_SIZES:
         count = len(RATES[size])
-        ends = np.cumsum(SPLIT)[:-1]
-        parts = zip(
-            np.split(np.tile(x, (count, 1, 1)).astype("float32"), ends, axis=1),
-            np.split(np.tile(y, (count, 1)), ends, axis=1),
-        )
+        # All data sets once for each rate, in the order of the models.
+        parts = [
+            (np.tile(x, (count, 1, 1)), np.tile(y, (count, 1))) for x, y in data
+        ]
         looks = list_looks()
         history = train(
             SEEDS * count,
             np.repeat(RATES[size], NUM_SEEDS).tolist(),
-            list(parts),
+            parts,
             [(looks[-1], size, 1.0)],
             looks,
             seed=FIRST_SEED + size,

@@ -18,6 +18,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import torch
 from torch import nn
 
+from snippets.build_mlp_torch import build_mlp_torch
 from snippets.measure_throughput_torch import measure_throughput_torch
 from snippets.train_rates_torch import train_rates_torch
 from throughput_findings import throughput_findings
@@ -45,26 +46,18 @@ def wait(_):
 # %% [markdown]
 # ## Networks
 #
-# A multilayer perceptron, a convolutional network and a transformer. The
-# perceptron begins with weights as Keras draws them; PyTorch's are smaller.
+# A multilayer perceptron, a convolutional network and a transformer.
 
 
 # %%
 IMAGE_SHAPE = (1, IMAGE_SIZE, IMAGE_SIZE)
 
 
-def build_model(seed, width=WIDTHS["mlp"]):
-    random = torch.Generator().manual_seed(seed)
-    sizes, layers = [NUM_FEATURES, width, width, NUM_CLASSES], []
-    for inputs, outputs in zip(sizes, sizes[1:]):
-        layer = nn.Linear(inputs, outputs)
-        nn.init.xavier_uniform_(layer.weight, generator=random)
-        nn.init.zeros_(layer.bias)
-        layers += [layer, nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
+def build_mlp(seed, width):
+    return build_mlp_torch([NUM_FEATURES, width, width, NUM_CLASSES], seed)
 
 
-def build_cnn(seed, width=WIDTHS["cnn"]):
+def build_cnn(seed, width):
     torch.manual_seed(seed)
     layers = []
     for inputs, outputs in ((1, width), (width, 2 * width)):
@@ -96,13 +89,13 @@ class Transformer(nn.Module):
         return self.head(x)
 
 
-def build_transformer(seed, width=WIDTHS["transformer"]):
+def build_transformer(seed, width):
     torch.manual_seed(seed)
     return Transformer(width)
 
 
 builders = {
-    "mlp": build_model,
+    "mlp": build_mlp,
     "cnn": build_cnn,
     "transformer": build_transformer,
 }
