@@ -76,11 +76,10 @@ def keep_gaps(found, points):
         return above - points[arm, num_examples, reference]
 
     for arm in ARMS:
-        for size in OTHERS:
-            keys = [f"gap.{arm}.{count}.{size}" for count in DATA_SET_SIZES]
-            for key, count in zip(keys, DATA_SET_SIZES):
+        for count in DATA_SET_SIZES:
+            for size in OTHERS:
+                key = f"gap.{arm}.{count}.{size}"
                 found.mean(key, gap(arm, count, size), unit)
-            found.line(f"gap.{arm}.{size}", DATA_SET_SIZES, keys)
     # How much more the largest batch gains, or less it loses, with more data.
     for arm in ("high", "tuned", "updates"):
         most, fewest = (gap(arm, n, LARGEST_BATCH) for n in (LARGEST, FEWEST))
@@ -153,7 +152,7 @@ def plot_accuracy(points):
 
 
 def data_set_size_findings(updates_per_epoch, accuracy):
-    """Values, judgements and series, and a picture of the accuracies.
+    """Values and judgements, and a picture of the accuracies.
 
     updates_per_epoch: {(examples, batch size): number}.
     accuracy: {(budget, part, examples, batch size): [rates, data sets]};

@@ -16,58 +16,32 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
 os.environ["TF_NUM_INTEROP_THREADS"] = "1"
 
-import keras
-
 from data_set_size_findings import data_set_size_findings
 from data_set_size_problem import *
+from snippets.build_mlp_keras import build_mlp_keras
 from snippets.train_rates_keras import train_rates_keras
-
-# %% [markdown]
-# ## Network
-#
-# The loss takes logits; a softmax would change nothing else.
-
-
-# %%
-def build_model(seed):
-    keras.utils.set_random_seed(seed)
-    return keras.Sequential(
-        [
-            keras.Input((NUM_FEATURES,)),
-            keras.layers.Dense(HIDDEN_UNITS, activation="relu"),
-            keras.layers.Dense(2),
-        ]
-    )
-
-
-# Building a model takes longer than resetting its weights.
-built = [build_model(seed) for seed in SEEDS]
-initial = [model.get_weights() for model in built]
 
 # %% [markdown]
 # ## Train
 #
 # `train_rates_keras` trains all rates and data sets of a batch size at once.
-
+# Building a model takes longer than resetting its weights, so each is built
+# once.
 
 # %%
-def train(rates, data, phases, checkpoints, check, seed):
-    for model, weights in zip(built, initial):
+models = [build_mlp_keras(LAYERS, seed) for seed in SEEDS]
+initial = [model.get_weights() for model in models]
+
+
+def models_for(num_rates):
+    for model, weights in zip(models, initial):
         model.set_weights(weights)
-    history = train_rates_keras(
-        built * len(rates),
-        np.repeat(rates, NUM_DATA_SETS).tolist(),
-        *data,
-        phases,
-        checkpoints,
-        check,
-        seed,
-        optimizer="adam",
-    )
-    return {part: found["accuracy"] for part, found in history.items()}
+    return models * num_rates
 
 
-updates_per_epoch, accuracy = train_all(train)
+updates_per_epoch, accuracy = train_all(
+    train_rates_keras, models_for, np.asarray
+)
 
 # %% [markdown]
 # ## What was found

@@ -8,6 +8,8 @@
 import numpy as np
 from sklearn.datasets import make_classification
 
+from snippets.stack_data_sets import stack_data_sets
+
 SHORT = False
 
 # Examples to train on; the smaller sets are the first of the largest one.
@@ -22,7 +24,8 @@ NUM_FEATURES = 20
 NUM_INFORMATIVE = 8
 NUM_CLUSTERS = 8
 FLIP_Y = 0.05
-HIDDEN_UNITS = 32
+# Of the network: features, units of the hidden layer, classes.
+LAYERS = [NUM_FEATURES, 32, 2]
 # Learning rates of Adam, about a factor of three apart, for each batch size.
 RATES = {
     8: [0.0003, 0.001, 0.003, 0.01, 0.03],
@@ -45,11 +48,12 @@ FIRST_SEED = 500
 # %%
 SEEDS = [FIRST_SEED + number for number in range(NUM_DATA_SETS)]
 LARGEST = DATA_SET_SIZES[-1]
+SPLIT = [LARGEST, NUM_VALIDATION, NUM_TEST]
 
 
 def draw(seed):
     return make_classification(
-        LARGEST + NUM_VALIDATION + NUM_TEST,
+        sum(SPLIT),
         n_features=NUM_FEATURES,
         n_informative=NUM_INFORMATIVE,
         n_redundant=0,
@@ -59,19 +63,8 @@ def draw(seed):
     )
 
 
-# [data sets, examples, features] and [data sets, examples].
-x, y = map(np.stack, zip(*(draw(seed) for seed in SEEDS)))
-x, y = x.astype("float32"), y.astype("int32")
-PARTS = {
-    "validation": slice(LARGEST, LARGEST + NUM_VALIDATION),
-    "test": slice(LARGEST + NUM_VALIDATION, None),
-}
-
-
-def for_each_rate(part, rates):
-    """Inputs and labels of all models: all data sets once for each rate."""
-    return [np.concatenate([array[:, part]] * len(rates)) for array in (x, y)]
-
+# Inputs [data sets, examples, features] and labels [data sets, examples].
+training, validation, test = stack_data_sets(draw, SEEDS, SPLIT)
 
 # %% [markdown]
 # ## Which runs to make
@@ -83,11 +76,12 @@ def for_each_rate(part, rates):
 CELLS = [(count, size) for count in DATA_SET_SIZES for size in BATCH_SIZES]
 
 
-def train_all(train):
+def train_all(train_rates, models_for, as_tensor):
     """Updates of an epoch, and accuracies, by what was trained.
 
-    train: (rates, data, phases, checkpoints, check, seed) ->
-        {part: accuracy [checkpoints, rates * data sets]}.
+    train_rates: train_rates_keras or train_rates_torch.
+    models_for: number of rates -> models, one for each seed for each rate.
+    as_tensor: makes what train_rates takes of a NumPy array.
     Returns {(examples, batch size): number} and {(budget, part, examples,
     batch size): [rates, data sets]}.
     """
@@ -99,19 +93,26 @@ def train_all(train):
         per_epoch = -(-num_examples // held)
         ends = {"epochs": NUM_EPOCHS * per_epoch, "updates": NUM_UPDATES}
         looks = sorted(set(ends.values()))
-        history = train(
-            rates,
-            for_each_rate(slice(num_examples), rates),
-            [(looks[-1], held, 1.0)],
-            looks,
-            {name: for_each_rate(part, rates) for name, part in PARTS.items()},
+        some = [part[:, :num_examples] for part in training]
+        # All data sets once for each rate, in the order of the models.
+        some, *check = (
+            [as_tensor(np.concatenate([part] * len(rates))) for part in pair]
+            for pair in (some, validation, test)
+        )
+        history = train_rates(
+            models_for(len(rates)),
+            np.repeat(rates, NUM_DATA_SETS).tolist(),
+            *(*some, [(looks[-1], held, 1.0)], looks),
+            dict(zip(("validation", "test"), check)),
             FIRST_SEED + batch_size,
+            optimizer="adam",
         )
         updates_per_epoch[num_examples, batch_size] = per_epoch
         for budget, end in ends.items():
             for part, found in history.items():
-                accuracy[budget, part, num_examples, batch_size] = found[
-                    looks.index(end)
-                ].reshape(len(rates), NUM_DATA_SETS)
+                at_end = found["accuracy"][looks.index(end)]
+                accuracy[budget, part, num_examples, batch_size] = (
+                    at_end.reshape(len(rates), NUM_DATA_SETS)
+                )
         print("trained on", num_examples, "examples in batches of", batch_size)
     return updates_per_epoch, accuracy

@@ -206,14 +206,6 @@ def keep_level(found, level):
         found.ratio(key, sharpness, "sharpness", reason=NOT_MEASURED)
         key = f"level_accuracy.{name}"
         found.mean(key, accuracy, "percent", reason=NOT_MEASURED)
-    for size, exponents in SHARPNESS_EXPONENTS.items():
-        names = [f"{size}.{2**-exponent}" for exponent in exponents]
-        keys = [f"sharpness.{name}" for name in names]
-        ratios = [2.0**exponent / size for exponent in exponents]
-        found.line(f"sharpness_by_ratio.{size}", ratios, keys)
-        sharpness = [found[key].value for key in keys]
-        keys = [f"level_accuracy.{name}" for name in names]
-        found.line(f"accuracy_by_sharpness.{size}", sharpness, keys)
 
 
 def judge_level(found):

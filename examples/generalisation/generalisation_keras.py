@@ -21,95 +21,52 @@ from keras import ops
 
 from generalisation_findings import generalisation_findings
 from generalisation_problem import *
+from snippets.build_mlp_keras import build_mlp_keras
 from snippets.measure_sharpness_keras import measure_sharpness_keras
 from snippets.train_rates_keras import train_rates_keras
 
 # %% [markdown]
-# ## Network
+# ## Time the updates of plain `train_on_batch`
 #
-# The loss takes logits; a softmax would change nothing else.
+# The networks give logits; a softmax would change nothing else.
 
 # %%
 loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def build_model(seed):
-    keras.utils.set_random_seed(seed)
-    return keras.Sequential(
-        [
-            keras.Input((NUM_FEATURES,)),
-            keras.layers.Dense(HIDDEN_UNITS, activation="relu"),
-            keras.layers.Dense(HIDDEN_UNITS, activation="relu"),
-            keras.layers.Dense(NUM_CLASSES),
-        ]
-    )
+    return build_mlp_keras(LAYERS, seed)
 
 
-# %% [markdown]
-# ## Time the updates of plain `train_on_batch`
+def prepare(x, y, batches):
+    model = build_model(FIRST_SEED)
+    optimizer = keras.optimizers.SGD(0.001, momentum=MOMENTUM)
+    model.compile(optimizer=optimizer, loss=loss_of)
+
+    def update():
+        batch = next(batches)
+        model.train_on_batch(x[batch], y[batch])
+
+    return update
 
 
-# %%
-class PlainTraining:
-    """The loop that a reader would write, for one batch size."""
-
-    def __init__(self, batch_size):
-        self.batch_size = batch_size
-        self.model = build_model(FIRST_SEED)
-        self.model.compile(
-            optimizer=keras.optimizers.SGD(0.001, momentum=MOMENTUM),
-            loss=loss_of,
-        )
-        self.x, self.y = (part[0] for part in data["train"])
-        self.random = np.random.default_rng(FIRST_SEED)
-        self.batches = []
-
-    def update(self):
-        if not self.batches:
-            order = self.random.permutation(NUM_TRAIN)
-            cuts = range(self.batch_size, NUM_TRAIN, self.batch_size)
-            self.batches = np.split(order, cuts)
-        batch = self.batches.pop()
-        self.model.train_on_batch(self.x[batch], self.y[batch])
-
-
-plain = {batch_size: PlainTraining(batch_size) for batch_size in BATCH_SIZES}
-update_seconds = take_turns(lambda batch_size: plain[batch_size].update())
+update_seconds = time_updates(prepare)
 
 # %% [markdown]
 # ## Train
 #
 # `train_rates_keras` trains all rates and replicates of a size at once.
 
-
 # %%
-def train(batch_size, rates, looks):
-    return train_rates_keras(
-        [build_model(seed) for _ in rates for seed in SEEDS],
-        np.repeat(rates, NUM_SEEDS).tolist(),
-        *for_rates("train", len(rates)),
-        [(looks[-1], batch_size, 1.0)],
-        looks,
-        {part: for_rates(part, len(rates)) for part in data},
-        seed=FIRST_SEED + batch_size,
-        momentum=MOMENTUM,
-    )
-
-
-runs = train_all(train, update_seconds)
+runs = train_all(train_rates_keras, build_model, np.asarray, update_seconds)
 
 # %% [markdown]
-# ## Losses, gradients and curvature of many networks at once
+# ## Outputs, gradients and curvature of many networks at once
 #
 # The weights of a network are one row of a matrix. Networks do not mix in a
 # sum, so each row of a gradient is that network's.
 
-
 # %%
-def as_row(model):
-    return np.concatenate([each.ravel() for each in model.get_weights()])
-
-
 shapes = [tuple(weight.shape) for weight in build_model(0).weights]
 counts = [int(np.prod(shape)) for shape in shapes]
 
@@ -125,19 +82,19 @@ def forward(rows, x):
     return hidden
 
 
-def losses(rows, x, y):
+def total_loss(rows, x, y):
     each = keras.losses.sparse_categorical_crossentropy(
         y, forward(rows, x), from_logits=True
     )
-    return ops.mean(each, axis=1)
+    return ops.sum(ops.mean(each, axis=1))
 
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
     matrix = tf.TensorSpec([None, sum(counts)], tf.float32)
-    inputs = tf.TensorSpec([None, None, NUM_FEATURES], tf.float32)
-    labels = tf.TensorSpec([None, None], tf.int32)
+    inputs = tf.TensorSpec([None, None, LAYERS[0]], tf.float32)
+    labels = tf.TensorSpec([None, None], tf.int64)
 
     def compiled(*signature):
         return tf.function(input_signature=signature, autograph=False)
@@ -146,7 +103,7 @@ if keras.backend.backend() == "tensorflow":
     def slopes(rows, x, y):
         with tf.GradientTape() as tape:
             tape.watch(rows)
-            total = ops.sum(losses(rows, x, y))
+            total = total_loss(rows, x, y)
         return tape.gradient(total, rows)
 
     @compiled(matrix, matrix, inputs, labels)
@@ -161,8 +118,7 @@ elif keras.backend.backend() == "torch":
 
     def slopes(rows, x, y, create_graph=False):
         rows, x, y = map(torch.as_tensor, (rows, x, y))
-        rows.requires_grad_()
-        total = losses(rows, x, y).sum()
+        total = total_loss(rows.requires_grad_(), x, y)
         return torch.autograd.grad(total, rows, create_graph=create_graph)[0]
 
     def products(rows, directions, x, y):
@@ -179,11 +135,6 @@ class Networks:
         rows, x = map(ops.convert_to_tensor, (rows, x))
         return ops.convert_to_numpy(forward(rows, x))
 
-    def losses_and_hits(self, rows, x, y):
-        found = losses(*map(ops.convert_to_tensor, (rows, x, y)))
-        hits = self.outputs(rows, x).argmax(axis=-1) == y
-        return ops.convert_to_numpy(found), hits.mean(axis=1)
-
     def gradients(self, rows, x, y):
         return ops.convert_to_numpy(slopes(rows, x, y))
 
@@ -193,8 +144,13 @@ class Networks:
 
 networks = Networks()
 models = [build_model(seed) for seed in SEEDS[:SHARPNESS_SEEDS]]
-initial = np.stack([as_row(model) for model in models])
-level, rescaling = measure_at_level(initial, networks)
+initial = np.stack(
+    [
+        np.concatenate([each.ravel() for each in model.get_weights()])
+        for model in models
+    ]
+)
+level, rescaling = measure_at_level(networks, initial)
 
 # %% [markdown]
 # ## The function for one model, which readers copy
@@ -212,7 +168,7 @@ of_one = [
     for number, model in enumerate(models)
 ]
 of_many = sharpness_of(
-    initial, *for_rates("train", 1, SHARPNESS_SEEDS), networks
+    networks, initial, *for_rates("train", 1, SHARPNESS_SEEDS)
 )
 
 # %% [markdown]

@@ -5,22 +5,25 @@
 # nothing.
 
 # %%
-import time
+from functools import partial
 
 import numpy as np
-from mnist1d.data import get_dataset_args, make_dataset
+from scipy.special import log_softmax
+
+from snippets.draw_mnist1d import draw_mnist1d
+from snippets.stack_data_sets import stack_data_sets
+from snippets.time_in_turns import time_in_turns
 
 SHORT = False
 
 BATCH_SIZES = [4, 32, 256, 1000]
 REFERENCE_BATCH_SIZE = 32
-NUM_FEATURES = 40
-NUM_CLASSES = 10
-HIDDEN_UNITS = 32
-# Examples of each replicate, whose data are its own.
-NUM_TRAIN = 1000
-NUM_VALIDATION = 500
-NUM_TEST = 200 if SHORT else 2000
+# Of the network: features, units of the hidden layers, classes.
+LAYERS = [40, 32, 32, 10]
+# Examples of each replicate, whose data are its own: training, validation,
+# test.
+SPLIT = [1000, 500, 200] if SHORT else [1000, 500, 2000]
+NUM_TRAIN = SPLIT[0]
 NUM_SEEDS = 2 if SHORT else 16
 FIRST_SEED = 2000
 MOMENTUM = 0.9
@@ -54,8 +57,9 @@ SHARPNESS_EXPONENTS = {
 POWER_ITERATIONS = 3 if SHORT else 40
 # One layer is multiplied by this, and the next divided.
 RESCALED_BY = 10.0
-TIMED_UPDATES = 2 if SHORT else 15
 TIMED_REPEATS = 2 if SHORT else 12
+# Seconds in each timing, at the least.
+TIMED_SECONDS = 0.001 if SHORT else 0.02
 
 # %% [markdown]
 # ## Data
@@ -68,25 +72,9 @@ TIMED_REPEATS = 2 if SHORT else 12
 SEEDS = [FIRST_SEED + number for number in range(NUM_SEEDS)]
 
 
-def make_data(seed):
-    arguments = get_dataset_args()
-    arguments.num_samples = NUM_TRAIN + NUM_VALIDATION + NUM_TEST
-    # The package keeps back one example at least; it is put in its place.
-    arguments.train_split = 1 - 1e-9
-    arguments.seed = seed
-    drawn = make_dataset(arguments)
-    x = np.concatenate([drawn["x"], drawn["x_test"]]).astype("float32")
-    y = np.concatenate([drawn["y"], drawn["y_test"]]).astype("int32")
-    return x, y
-
-
-# [seeds, examples, features] and [seeds, examples], of each part.
-ends = [NUM_TRAIN, NUM_TRAIN + NUM_VALIDATION]
-x_parts, y_parts = (
-    np.split(np.stack(drawn), ends, axis=1)
-    for drawn in zip(*(make_data(seed) for seed in SEEDS))
-)
-data = dict(zip(("train", "validation", "test"), zip(x_parts, y_parts)))
+# Inputs [seeds, examples, features] and labels [seeds, examples], of each.
+parts = stack_data_sets(partial(draw_mnist1d, sum(SPLIT)), SEEDS, SPLIT)
+data = dict(zip(("train", "validation", "test"), parts))
 
 
 def for_rates(part, rates, seeds=NUM_SEEDS):
@@ -96,27 +84,31 @@ def for_rates(part, rates, seeds=NUM_SEEDS):
 
 
 # %% [markdown]
-# ## In which order to time
+# ## What to time
 #
-# Processor time of one thread; the first updates are discarded, and sizes
-# take turns.
+# Updates of the sizes in turns, in shuffled batches of the first replicate.
 
 
 # %%
-def take_turns(make_update):
-    """Seconds of an update, of each repeat, by batch size."""
+def shuffled_batches(batch_size):
+    random = np.random.default_rng(FIRST_SEED)
+    while True:
+        order = random.permutation(NUM_TRAIN)
+        yield from np.split(order, range(batch_size, NUM_TRAIN, batch_size))
 
-    def seconds(batch_size):
-        start = time.process_time()
-        for _ in range(TIMED_UPDATES):
-            make_update(batch_size)
-        return (time.process_time() - start) / TIMED_UPDATES
 
-    rounds = [
-        [seconds(batch_size) for batch_size in BATCH_SIZES]
-        for _ in range(1 + TIMED_REPEATS)
-    ]
-    return dict(zip(BATCH_SIZES, np.transpose(rounds[1:])))
+def time_updates(prepare):
+    """{batch size: seconds of the processor, of each repeat}.
+
+    prepare: (x, y, batches) -> a function that makes an update with the next
+        of the batches, which are examples to take.
+    """
+    x, y = (part[0] for part in data["train"])
+    functions = {
+        batch_size: prepare(x, y, shuffled_batches(batch_size))
+        for batch_size in BATCH_SIZES
+    }
+    return time_in_turns(functions, TIMED_REPEATS, TIMED_SECONDS)
 
 
 # %% [markdown]
@@ -144,11 +136,12 @@ def budgets_of(batch_size, update_seconds):
     return found
 
 
-def train_all(train, update_seconds):
+def train_all(train_rates, build_model, as_tensor, update_seconds):
     """{batch size: {"looks", "budgets", (part, what): [looks, rates, seeds]}}.
 
-    train: (batch size, learning rates, looks) -> {part: {what: [looks,
-        rates * seeds]}}.
+    train_rates: train_rates_keras or train_rates_torch.
+    build_model: of a seed.
+    as_tensor: makes what train_rates takes of a NumPy array.
     """
     runs = {}
     for batch_size, exponents in RATE_EXPONENTS.items():
@@ -157,10 +150,20 @@ def train_all(train, update_seconds):
         looks = FIRST_LOOK * LOOK_FACTOR ** np.arange(99)
         looks = {int(look) for look in looks if look < last}
         looks = sorted(looks | set(budgets.values()))
-        rates = [2.0**exponent for exponent in exponents]
-        history = train(batch_size, rates, looks)
+        repeated = {
+            part: tuple(map(as_tensor, for_rates(part, len(exponents))))
+            for part in data
+        }
+        history = train_rates(
+            [build_model(seed) for _ in exponents for seed in SEEDS],
+            np.repeat(2.0 ** np.array(exponents), NUM_SEEDS).tolist(),
+            *(*repeated["train"], [(last, batch_size, 1.0)], looks, repeated),
+            seed=FIRST_SEED + batch_size,
+            momentum=MOMENTUM,
+        )
+        shape = len(looks), len(exponents), NUM_SEEDS
         runs[batch_size] = {"looks": np.array(looks), "budgets": budgets} | {
-            (part, what): found.reshape(len(looks), len(rates), NUM_SEEDS)
+            (part, what): found.reshape(shape)
             for part, kinds in history.items()
             for what, found in kinds.items()
         }
@@ -178,10 +181,15 @@ def train_all(train, update_seconds):
 
 
 # %%
-def train_to_level(batch_size, exponents, initial, networks):
+def losses_of(networks, rows, x, y):
+    """The mean loss of each network on data of its own."""
+    chances = log_softmax(networks.outputs(rows, x), axis=-1)
+    return -np.take_along_axis(chances, y[..., None], axis=-1).mean(axis=(1, 2))
+
+
+def train_to_level(networks, initial, exponents, batch_size, x, y):
     """Weights of all networks when the level is passed, [rates * seeds, n]."""
     rows = np.tile(initial, (len(exponents), 1))
-    x, y = for_rates("train", len(exponents), SHARPNESS_SEEDS)
     rates = np.repeat(2.0 ** np.array(exponents), SHARPNESS_SEEDS)
     rates = rates[:, None].astype("float32")
     speed, moving = np.zeros_like(rows), np.ones_like(rates)
@@ -191,8 +199,7 @@ def train_to_level(batch_size, exponents, initial, networks):
     every = 4 if batch_size == NUM_TRAIN else 1
     for epoch in range(MAX_EPOCHS_TO_LEVEL):
         if epoch % every == 0:
-            losses, _ = networks.losses_and_hits(rows, x, y)
-            moving *= losses[:, None] > LEVEL
+            moving *= losses_of(networks, rows, x, y)[:, None] > LEVEL
             if not moving.any():
                 break
         order = random.permuted(in_order, axis=1)
@@ -204,7 +211,7 @@ def train_to_level(batch_size, exponents, initial, networks):
     return rows
 
 
-def sharpness_of(rows, x, y, networks, seed=FIRST_SEED):
+def sharpness_of(networks, rows, x, y, seed=FIRST_SEED):
     """Top eigenvalue of each network's Hessian, by power iteration."""
     random = np.random.default_rng(seed)
     directions = random.normal(size=rows.shape).astype("float32")
@@ -221,56 +228,55 @@ def rescaled(rows):
 
     A ReLU passes a positive factor on, so the network computes the same.
     """
-    first = (NUM_FEATURES + 1) * HIDDEN_UNITS
-    second = first + HIDDEN_UNITS**2
+    features, hidden, next_hidden, _ = LAYERS
+    first = (features + 1) * hidden
+    second = first + hidden * next_hidden
     rows = rows.copy()
     rows[:, :first] *= RESCALED_BY
     rows[:, first:second] /= RESCALED_BY
     return rows
 
 
-def measure_at_level(initial, networks):
+def measure_at_level(networks, initial):
     """What networks are like at one training loss, and what rescaling does.
 
     initial: weights, [seeds, n].
-    networks: the functions losses_and_hits(rows, x, y), [networks] each;
-        outputs(rows, x); gradients(rows, x, y), [networks, n]; and
-        hessians_times(rows, directions, x, y), the same.
+    networks: whose weights are rows of a matrix. Its functions are
+        outputs(rows, x), gradients(rows, x, y) and hessians_times(rows,
+        directions, x, y).
     Returns {batch size: {what: [rates, seeds]}} and {what: [seeds]}.
     """
     level, rows_of = {}, {}
     for batch_size, exponents in SHARPNESS_EXPONENTS.items():
-        rows = train_to_level(batch_size, exponents, initial, networks)
-        train_data, test_data = (
+        train_data, (x_test, y_test) = (
             for_rates(part, len(exponents), SHARPNESS_SEEDS)
             for part in ("train", "test")
         )
-        loss, _ = networks.losses_and_hits(rows, *train_data)
-        _, accuracy = networks.losses_and_hits(rows, *test_data)
-        sharpness = sharpness_of(rows, *train_data, networks)
+        rows = train_to_level(
+            networks, initial, exponents, batch_size, *train_data
+        )
+        hits = networks.outputs(rows, x_test).argmax(axis=-1) == y_test
         shape = len(exponents), SHARPNESS_SEEDS
         level[batch_size] = {
-            "loss": loss.reshape(shape),
-            "accuracy": accuracy.reshape(shape),
-            "sharpness": sharpness.reshape(shape),
+            "loss": losses_of(networks, rows, *train_data).reshape(shape),
+            "accuracy": hits.mean(axis=1).reshape(shape),
+            "sharpness": sharpness_of(networks, rows, *train_data).reshape(
+                shape
+            ),
         }
         rows_of[batch_size] = rows.reshape(*shape, -1)
         print("measured the sharpness with batch size", batch_size)
 
     middle = rows_of[REFERENCE_BATCH_SIZE][1]
-    changed, train_data = (
-        rescaled(middle),
-        for_rates("train", 1, SHARPNESS_SEEDS),
-    )
+    changed = rescaled(middle)
+    train_data = for_rates("train", 1, SHARPNESS_SEEDS)
     # From two directions, to see how far the power iteration has come.
-    one, other = (
-        sharpness_of(middle, *train_data, networks, seed) for seed in (0, 1)
-    )
+    two = [sharpness_of(networks, middle, *train_data, seed) for seed in (0, 1)]
     x_test, _ = for_rates("test", 1, SHARPNESS_SEEDS)
     moved = networks.outputs(changed, x_test) - networks.outputs(middle, x_test)
+    factor = sharpness_of(networks, changed, *train_data) / np.max(two, axis=0)
     return level, {
-        "factor": sharpness_of(changed, *train_data, networks)
-        / np.maximum(one, other),
-        "two_starts": np.maximum(one, other) / np.minimum(one, other),
+        "factor": factor,
+        "two_starts": np.max(two, axis=0) / np.min(two, axis=0),
         "largest_change": np.abs(moved).max(axis=(1, 2)),
     }

@@ -19,111 +19,62 @@ from torch import nn
 
 from generalisation_findings import generalisation_findings
 from generalisation_problem import *
+from snippets.build_mlp_torch import build_mlp_torch
 from snippets.measure_sharpness_torch import measure_sharpness_torch
 from snippets.train_rates_torch import train_rates_torch
-
-# %% [markdown]
-# ## Network
-#
-# The initial weights are those that Keras draws; PyTorch's own are smaller.
-
-
-# %%
-def build_model(seed):
-    random = torch.Generator().manual_seed(seed)
-    model = nn.Sequential(
-        nn.Linear(NUM_FEATURES, HIDDEN_UNITS),
-        nn.ReLU(),
-        nn.Linear(HIDDEN_UNITS, HIDDEN_UNITS),
-        nn.ReLU(),
-        nn.Linear(HIDDEN_UNITS, NUM_CLASSES),
-    )
-    for layer in (model[0], model[2], model[4]):
-        nn.init.xavier_uniform_(layer.weight, generator=random)
-        nn.init.zeros_(layer.bias)
-    return model
-
-
-def tensors(x, y):
-    return torch.from_numpy(x), torch.from_numpy(y).long()
-
 
 # %% [markdown]
 # ## Time the updates of a plain loop
 
 
 # %%
-class PlainTraining:
-    """The loop that a reader would write, for one batch size."""
-
-    def __init__(self, batch_size):
-        self.batch_size = batch_size
-        self.model = build_model(FIRST_SEED)
-        self.optimizer = torch.optim.SGD(
-            self.model.parameters(), lr=0.001, momentum=MOMENTUM
-        )
-        self.x, self.y = tensors(*(part[0] for part in data["train"]))
-        self.random = torch.Generator().manual_seed(FIRST_SEED)
-        self.batches = []
-
-    def update(self):
-        if not self.batches:
-            order = torch.randperm(NUM_TRAIN, generator=self.random)
-            self.batches = list(order.split(self.batch_size))
-        batch = self.batches.pop()
-        self.optimizer.zero_grad()
-        outputs = self.model(self.x[batch])
-        nn.functional.cross_entropy(outputs, self.y[batch]).backward()
-        self.optimizer.step()
+def build_model(seed):
+    return build_mlp_torch(LAYERS, seed)
 
 
-plain = {batch_size: PlainTraining(batch_size) for batch_size in BATCH_SIZES}
-update_seconds = take_turns(lambda batch_size: plain[batch_size].update())
+def prepare(x, y, batches):
+    x, y = torch.from_numpy(x), torch.from_numpy(y)
+    model = build_model(FIRST_SEED)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.001, momentum=MOMENTUM)
+
+    def update():
+        batch = next(batches)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x[batch]), y[batch]).backward()
+        optimizer.step()
+
+    return update
+
+
+update_seconds = time_updates(prepare)
 
 # %% [markdown]
 # ## Train
 #
 # `train_rates_torch` trains all rates and replicates of a size at once.
 
-
 # %%
-def train(batch_size, rates, looks):
-    return train_rates_torch(
-        [build_model(seed) for _ in rates for seed in SEEDS],
-        np.repeat(rates, NUM_SEEDS).tolist(),
-        *tensors(*for_rates("train", len(rates))),
-        [(looks[-1], batch_size, 1.0)],
-        looks,
-        {part: tensors(*for_rates(part, len(rates))) for part in data},
-        seed=FIRST_SEED + batch_size,
-        momentum=MOMENTUM,
-    )
-
-
-runs = train_all(train, update_seconds)
+runs = train_all(
+    train_rates_torch, build_model, torch.from_numpy, update_seconds
+)
 
 # %% [markdown]
-# ## Losses, gradients and curvature of many networks at once
+# ## Outputs, gradients and curvature of many networks at once
 #
 # The weights of a network are one row of a matrix. Networks do not mix in a
 # sum, so each row of a gradient is that network's.
 
 
 # %%
-def as_row(model):
-    return nn.utils.parameters_to_vector(model.parameters()).detach().numpy()
-
-
-shapes = [tuple(weight.shape) for weight in build_model(0).parameters()]
-
-
 class Networks:
+    shapes = [weight.shape for weight in build_model(0).parameters()]
+    counts = [shape.numel() for shape in shapes]
+
     def forward(self, rows, x):
         """[networks, classes, examples]: so ordered, memory runs on."""
-        counts = [int(np.prod(shape)) for shape in shapes]
         parts = [
             part.reshape(-1, *shape)
-            for part, shape in zip(rows.split(counts, dim=1), shapes)
+            for part, shape in zip(rows.split(self.counts, dim=1), self.shapes)
         ]
         hidden = x.transpose(1, 2)
         for kernel, bias in zip(parts[::2], parts[1::2]):
@@ -132,40 +83,36 @@ class Networks:
             hidden = torch.baddbmm(bias[..., None], kernel, hidden)
         return hidden
 
-    def losses(self, rows, x, y):
-        each = nn.functional.cross_entropy(
-            self.forward(rows, x), y, reduction="none"
-        )
-        return each.mean(dim=1)
-
     def outputs(self, rows, x):
-        return self.forward(torch.from_numpy(rows), torch.from_numpy(x)).numpy()
+        found = self.forward(torch.from_numpy(rows), torch.from_numpy(x))
+        return found.transpose(1, 2).numpy()
 
-    def losses_and_hits(self, rows, x, y):
-        rows, (x, y) = torch.from_numpy(rows), tensors(x, y)
-        hits = (self.forward(rows, x).argmax(dim=1) == y).float().mean(dim=1)
-        return self.losses(rows, x, y).numpy(), hits.numpy()
-
-    def slopes(self, rows, x, y, create_graph=False):
-        rows = torch.from_numpy(rows).requires_grad_()
-        total = self.losses(rows, *tensors(x, y)).sum()
-        return rows, torch.autograd.grad(
-            total, rows, create_graph=create_graph
+    def gradients(self, rows, x, y, directions=None):
+        rows, x, y = map(torch.from_numpy, (rows, x, y))
+        each = nn.functional.cross_entropy(
+            self.forward(rows.requires_grad_(), x), y, reduction="none"
+        )
+        slopes = torch.autograd.grad(
+            each.mean(dim=1).sum(), rows, create_graph=directions is not None
         )[0]
-
-    def gradients(self, rows, x, y):
-        return self.slopes(rows, x, y)[1].numpy()
+        if directions is not None:
+            along = (slopes * torch.from_numpy(directions)).sum()
+            slopes = torch.autograd.grad(along, rows)[0]
+        return slopes.numpy()
 
     def hessians_times(self, rows, directions, x, y):
-        rows, slopes = self.slopes(rows, x, y, create_graph=True)
-        along = (slopes * torch.from_numpy(directions)).sum()
-        return torch.autograd.grad(along, rows)[0].numpy()
+        return self.gradients(rows, x, y, directions)
 
 
 networks = Networks()
 models = [build_model(seed) for seed in SEEDS[:SHARPNESS_SEEDS]]
-initial = np.stack([as_row(model) for model in models])
-level, rescaling = measure_at_level(initial, networks)
+initial = np.stack(
+    [
+        nn.utils.parameters_to_vector(model.parameters()).detach().numpy()
+        for model in models
+    ]
+)
+level, rescaling = measure_at_level(networks, initial)
 
 # %% [markdown]
 # ## The function for one model, which readers copy
@@ -177,13 +124,13 @@ of_one = [
     measure_sharpness_torch(
         model,
         nn.functional.cross_entropy,
-        *tensors(*(part[number] for part in data["train"])),
+        *(torch.from_numpy(part[number]) for part in data["train"]),
         num_iterations=POWER_ITERATIONS,
     )
     for number, model in enumerate(models)
 ]
 of_many = sharpness_of(
-    initial, *for_rates("train", 1, SHARPNESS_SEEDS), networks
+    networks, initial, *for_rates("train", 1, SHARPNESS_SEEDS)
 )
 
 # %% [markdown]
