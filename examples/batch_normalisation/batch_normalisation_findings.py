@@ -5,7 +5,6 @@
 # on test data. Differences are paired by seed, which has its own data.
 
 # %%
-import numpy as np
 
 from batch_normalisation_problem import *
 from snippets.keep_findings import keep_findings
@@ -55,36 +54,12 @@ def keep_layer(found, alone, kept, signs, accumulated):
         )
 
 
-class Rates:
-    """Keeps the chosen rates, and counts those on the edge of their grid."""
-
-    def __init__(self, found):
-        self.found, self.on_the_edge = found, 0
-        self.draws = np.random.default_rng(FIRST_SEED).integers(
-            NUM_SEEDS, size=(1000, NUM_SEEDS)
-        )
-
-    def keep(self, key, run, powers):
-        """The interval is over seeds drawn again."""
-        validation, index = run["validation", "running"], best(run)
-        again = validation[:, self.draws].mean(axis=2).argmax(axis=0)
-        ends = np.quantile(again, [0.025, 0.975]).round().astype(int)
-        chosen = [index, min(ends[0], index), max(ends[1], index)]
-        rates = [3.0 ** powers[each] for each in chosen]
-        self.found.interval(key, rates, NUM_SEEDS, "rate")
-        self.count(run, powers)
-
-    def count(self, run, powers):
-        self.on_the_edge += best(run) in (0, len(powers) - 1)
-
-
-def keep_ghosts(found, rates, runs):
+def keep_ghosts(found, runs):
     """The gradient's batch is fixed; the statistics' is the ghost size."""
     whole = accuracy_of(runs["batch", GRADIENT_BATCH_SIZE])
     layer = accuracy_of(runs["layer", GRADIENT_BATCH_SIZE])
     for (kind, size), run in runs.items():
         name = size if kind == "batch" else kind
-        rates.keep(f"ghost.rate.{name}", run, GHOST_RATE_POWERS[size])
         found.mean(f"ghost.accuracy.{name}", accuracy_of(run), "percent")
         if kind == "batch" and size != GRADIENT_BATCH_SIZE:
             lost = whole - accuracy_of(run)
@@ -127,15 +102,8 @@ def keep_ghosts(found, rates, runs):
         found.curve(f"ghost.{kind}", GHOST_SIZES, samples, "percent")
 
 
-def keep_sizes(found, rates, runs):
+def keep_sizes(found, runs):
     """Gradient and statistics see the same batch."""
-    for (budget, kind, size), run in runs.items():
-        if budget == "epochs":
-            name = f"{budget}.{kind}.{size}"
-            rates.keep(f"rate.{name}", run, RATE_POWERS[size])
-            found.mean(f"accuracy.{name}", accuracy_of(run), "percent")
-        else:
-            rates.count(run, RATE_POWERS[size])
     for budget in BUDGETS:
         for kind in KINDS:
             samples = [
@@ -173,6 +141,19 @@ def keep_sizes(found, rates, runs):
     )
 
 
+def keep_edges(found, ghost_runs, runs):
+    """How many of the chosen rates lie at an end of their grid."""
+    chosen = [
+        (best(run), len(GHOST_RATE_POWERS[size]))
+        for (_, size), run in ghost_runs.items()
+    ] + [
+        (best(run), len(RATE_POWERS[size])) for (*_, size), run in runs.items()
+    ]
+    on_the_edge = sum(index in (0, count - 1) for index, count in chosen)
+    found.exact("rates_on_the_edge", int(on_the_edge), "rates")
+    found.judge("rates_lie_inside_their_grids", found["rates_on_the_edge"] == 0)
+
+
 def batch_normalisation_findings(
     alone,
     kept,
@@ -201,9 +182,7 @@ def batch_normalisation_findings(
     )
     longer = update_seconds[2] / update_seconds[GRADIENT_BATCH_SIZE]
     found.ratio("update_time.2", longer, timing=True)
-    rates = Rates(found)
-    keep_ghosts(found, rates, ghost_runs)
-    keep_sizes(found, rates, runs)
-    found.exact("rates_on_the_edge", rates.on_the_edge, "rates")
-    found.judge("rates_lie_inside_their_grids", found["rates_on_the_edge"] == 0)
+    keep_ghosts(found, ghost_runs)
+    keep_sizes(found, runs)
+    keep_edges(found, ghost_runs, runs)
     return found.report()

@@ -54,12 +54,7 @@ def keep_untrained(found, untrained, accuracy):
 
 
 def keep_rates(found, rates):
-    """The rates that were chosen, and how many lie on the edge."""
-    for (budget, (batch_size, group_size)), rate in rates.items():
-        key = f"rate.{budget}.{batch_size}"
-        if group_size != batch_size:
-            key += f".groups_of_{group_size}"
-        found.exact(key, rate, "per update")
+    """How many of the chosen rates lie at an end of their grid."""
     edge = (LEARNING_RATES[0], LEARNING_RATES[-1])
     on_it = sum(rate in edge for rate in rates.values())
     found.exact("rates_on_the_edge", on_it, "rates")
@@ -94,7 +89,7 @@ def keep_gaps(found, accuracy):
         samples = list(of_size.values())
         found.curve(f"accuracy.{budget}", BATCH_SIZES, samples, "%")
         for size in BATCH_SIZES:
-            if size == reference or (timing and size in (16, 64)):
+            if size == reference or (budget != "epochs" and size in (16, 64)):
                 continue
             gap = of_size[size] - of_size[reference]
             found.mean(f"gap.{budget}.{size}", gap, POINTS, timing=timing)

@@ -4,10 +4,17 @@ from _guide.site.style import (
     FRAMEWORK_NAMES,
     batch_axis,
     draw_line,
+    measured,
     new_figure,
 )
 
-SIZES = [4, 32, 256, 1000]
+# One over the rates at which each size was measured at equal loss.
+INVERSE_RATES = {
+    4: [512, 256],
+    32: [128, 64, 32],
+    256: [32, 16, 8],
+    1000: [16, 8, 4],
+}
 # What the amounts of each budget are called at the ends of their lines.
 BUDGETS = {
     "epochs": ["10", "20", "30"],
@@ -22,16 +29,12 @@ GAPS = {
 }
 
 
-def frameworks(results):
-    """(framework, series) of the CPU results there are, Keras first."""
-    for framework in ("keras", "torch"):
-        result = results.get(f"generalisation_{framework}.cpu")
-        if result:
-            yield framework, result["series"]
-
-
 def side_by_side(results):
-    found = list(frameworks(results))
+    """A figure, and an axis for each (framework, result)."""
+    found = [
+        (framework, result)
+        for (framework, _), result in measured(results).items()
+    ]
     figure, axes = new_figure(columns=len(found), height=2.9, sharey=True)
     for axis, (framework, _) in zip(axes.flat, found):
         axis.set_title(FRAMEWORK_NAMES[framework])
@@ -40,10 +43,10 @@ def side_by_side(results):
 
 def accuracy(results, kind):
     figure, panels = side_by_side(results)
-    for axis, (framework, series) in panels:
+    for axis, (framework, result) in panels:
         for number, label in enumerate(BUDGETS[kind]):
-            line = series[f"accuracy_by_size.{kind}.{number}"]
-            draw_line(axis, line, label, framework=framework)
+            drawn = result["series"][f"accuracy_by_size.{kind}.{number}"]
+            draw_line(axis, drawn, label, framework=framework)
         axis.set(ylim=(15, 45))
         batch_axis(axis)
     panels[0][0].set_ylabel("Test accuracy, %")
@@ -52,20 +55,36 @@ def accuracy(results, kind):
 
 def gaps(results):
     figure, panels = side_by_side(results)
-    for axis, (framework, series) in panels:
+    for axis, (framework, result) in panels:
         for regime, label in GAPS.items():
-            draw_line(axis, series[f"gap.{regime}"], label, framework=framework)
+            drawn = result["series"][f"gap.{regime}"]
+            draw_line(axis, drawn, label, framework=framework)
         batch_axis(axis)
     panels[0][0].set_ylabel("Points from batch size 32")
     return figure
 
 
+def at_equal_loss(result, what, size):
+    """Values of the rates of a size."""
+    return [
+        result["values"][f"{what}.{size}.{inverse}"]
+        for inverse in INVERSE_RATES[size]
+    ]
+
+
+def line(x, entries):
+    low, high = zip(*(entry["ci"] for entry in entries))
+    y = [entry["value"] for entry in entries]
+    return {"x": x, "y": y, "low": low, "high": high}
+
+
 def sharpness(results):
     figure, panels = side_by_side(results)
-    for axis, (_, series) in panels:
-        for size in SIZES:
-            line = series[f"sharpness_by_ratio.{size}"]
-            draw_line(axis, line, str(size), batch_size=size)
+    for axis, (_, result) in panels:
+        for size, inverse_rates in INVERSE_RATES.items():
+            ratios = [1 / inverse / size for inverse in inverse_rates]
+            found = at_equal_loss(result, "sharpness", size)
+            draw_line(axis, line(ratios, found), str(size), batch_size=size)
         axis.set_xscale("log")
         axis.set(xlabel="Rate / batch size")
     panels[0][0].set_ylabel("Sharpness")
@@ -74,10 +93,12 @@ def sharpness(results):
 
 def against_sharpness(results):
     figure, panels = side_by_side(results)
-    for axis, (_, series) in panels:
-        for size in SIZES:
-            line = series[f"accuracy_by_sharpness.{size}"]
-            draw_line(axis, line, str(size), batch_size=size)
+    for axis, (_, result) in panels:
+        for size in INVERSE_RATES:
+            found = at_equal_loss(result, "sharpness", size)
+            accuracy = at_equal_loss(result, "level_accuracy", size)
+            drawn = line([entry["value"] for entry in found], accuracy)
+            draw_line(axis, drawn, str(size), batch_size=size)
         axis.set(xlabel="Sharpness")
     panels[0][0].set_ylabel("Test accuracy, %")
     return figure

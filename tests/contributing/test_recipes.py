@@ -175,6 +175,17 @@ def test_a_topic_is_added(topic):
 
 
 @pytest.mark.slow
+def test_the_page_of_a_new_topic_shows_code_that_runs(topic):
+    words = ["-m", "pytest", "-p", "no:cacheprovider", PAGE]
+    output = follow(topic, [f"python {' '.join(words)}"])
+    # A fence for each framework, with the code that the page embeds.
+    assert "2 passed" in output
+    page = (topic / "site/lab/demo-topic/index.html").read_text()
+    assert "8<" not in page and "8 &lt;" not in page
+    assert page.count("count_updates") >= 2
+
+
+@pytest.mark.slow
 def test_a_number_in_the_text_is_renewed(topic):
     find, mend, _ = blocks("## Recipe: renew a number")
     page = topic / PAGE

@@ -8,10 +8,10 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from _guide.site.draw import draw
-from _guide.site.pages import Result, write_pages
 from _guide.project import GuideError
 from _guide.results import disagreements
+from _guide.site.draw import draw
+from _guide.site.pages import Result, write_pages
 
 # Tells the hook that what it would do has just been done.
 PREPARED = "GUIDE_PREPARED"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mkdocs.exceptions import Abort
 
-from _guide.site.build import PREPARED
 from _guide.check.everything import find_problems
+from _guide.site.build import PREPARED
 from _guide.site.notebook_page import mended
 
 log = logging.getLogger("mkdocs.hooks.guide")

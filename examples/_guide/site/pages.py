@@ -14,20 +14,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from _guide.site.claims_page import claims_page, ledger_of
-from _guide.check.ledger import Ledger
 from _guide import results
+from _guide.check.ledger import Ledger
 from _guide.project import (
     DEVICE_NAMES,
     DEVICES,
     FRAMEWORK_NAMES,
     GuideError,
     Program,
+    is_generated,
     markdown_of,
     programs,
     split_cells,
 )
 from _guide.results import describe, number_text, write_whole
+from _guide.site.claims_page import claims_page, ledger_of
 
 MADE_BY = "guide build"
 IMAGE = re.compile(r"!\[([^\]]*)\]\([^)\s]*figures/([\w/.-]+\.svg)\)")
@@ -134,7 +135,8 @@ def pages_of(root: Path, topics: list[str]) -> dict[str, str]:
     docs = root / "docs"
     names = {topic.replace("_", "-"): topic for topic in topics}
     for path in sorted(docs.rglob("*.md")):
-        if path.stem in names and "evidence" not in path.parts:
+        where = path.relative_to(root).as_posix()
+        if path.stem in names and not is_generated(where):
             found[names[path.stem]] = path.relative_to(docs).as_posix()
     return found
 

@@ -1,0 +1,269 @@
+# %% [markdown]
+# ## Settings
+#
+# `SHORT = True` gives a run of seconds, to see it work; its numbers mean
+# nothing.
+
+# %%
+import inspect
+import os
+
+import numpy as np
+
+from snippets.find_largest_batch import find_largest_batch
+from snippets.run_in_fresh_process import run_in_fresh_process
+
+SHORT = False
+
+# The three networks of the straight line; sizes per example.
+NUM_FEATURES = 256
+HIDDEN_UNITS = 1024
+NUM_CLASSES = 10
+IMAGE_SIDE = 32
+IMAGE_CHANNELS = 3
+CHANNELS = [32, 32, 64]
+SEQUENCE_LENGTH = 64
+VOCABULARY = 64
+WIDTH = 64
+HEADS = 4
+FEED_FORWARD = 256
+NUM_BLOCKS = 2
+
+KINDS = ["mlp", "cnn", "transformer"]
+BATCH_SIZES = {
+    "mlp": [1024, 2048, 4096],
+    "cnn": [32, 64, 128],
+    "transformer": [8, 16, 32, 64, 128],
+}
+# Numbers that an optimizer keeps for each parameter.
+STATE_VALUES = {"sgd": 0, "momentum": 1, "adam": 2}
+LEARNING_RATE = 0.001
+MOMENTUM = 0.9
+# Processes for each point of the straight line.
+NUM_PROCESSES = 1 if SHORT else 2
+
+# The search runs in a process that has this much memory, in MiB.
+BUDGETS_MIB = {"cpu": 112, "gpu": 1024}
+# Examples; TensorFlow waits ten seconds before it gives up, so tries are few.
+SEARCH_LARGEST = {"cpu": 192, "gpu": 3072}
+SEARCH_MULTIPLE = 32
+# Training goes on with this share of what the search found.
+ROOM = 0.9
+
+# The transformer, with and without what saves memory.
+MODES = ["plain", "checkpoint", "bfloat16"]
+# Its two largest batch sizes.
+MODE_SIZES = [64, 128]
+TIMED_BATCH_SIZE = 8 if SHORT else 16
+TIMED_REPEATS = 2 if SHORT else 10
+
+# The side of the images of three architectures, in pixels.
+EXAMPLE_SIDE = 512
+ARCHITECTURES = ["vgg16", "resnet50", "mobilenetv2"]
+
+# %% [markdown]
+# ## Three architectures
+#
+# Layer by layer, as they were published.
+
+
+# %%
+def layer_table(name):
+    """The published layers of an architecture, from the image on.
+
+    Convolutions are (kind, outputs, kernel, stride, groups); a residual part
+    holds the layers of its branch and of its shortcut.
+    """
+    if name == "vgg16":
+        table = []
+        for channels, count in (
+            (64, 2),
+            (128, 2),
+            (256, 3),
+            (512, 3),
+            (512, 3),
+        ):
+            table += [("bias_conv", channels, 3, 1, 1), ("relu",)] * count
+            table += [("max_pool", 2, 2)]
+        table += [("mean_pool", 7), ("flatten",)]
+        for units in (4096, 4096):
+            table += [("dense", units), ("relu",)]
+        return [*table, ("dense", 1000)]
+
+    def conv(*sizes):
+        return [("conv", *sizes), ("norm",)]
+
+    if name == "resnet50":
+        table = [*conv(64, 7, 2, 1), ("relu",), ("max_pool", 3, 2)]
+        stages = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))
+        for width, count, first_stride in stages:
+            for block in range(count):
+                stride = 1 if block else first_stride
+                branch = [*conv(width, 1, 1, 1), ("relu",)]
+                branch += [*conv(width, 3, stride, 1), ("relu",)]
+                branch += conv(4 * width, 1, 1, 1)
+                shortcut = [] if block else conv(4 * width, 1, stride, 1)
+                table += [("residual", branch, shortcut), ("relu",)]
+        return [*table, ("mean_pool", 1), ("flatten",), ("dense", 1000)]
+
+    table, inputs = [*conv(32, 3, 2, 1), ("relu",)], 32
+    stages = (
+        (1, 16, 1, 1),
+        (6, 24, 2, 2),
+        (6, 32, 3, 2),
+        (6, 64, 4, 2),
+        (6, 96, 3, 1),
+        (6, 160, 3, 2),
+        (6, 320, 1, 1),
+    )
+    for expansion, outputs, count, first_stride in stages:
+        for block in range(count):
+            stride = 1 if block else first_stride
+            width, branch = expansion * inputs, []
+            if expansion > 1:
+                branch += [*conv(width, 1, 1, 1), ("relu",)]
+            branch += [*conv(width, 3, stride, width), ("relu",)]
+            branch += conv(outputs, 1, 1, 1)
+            if stride == 1 and inputs == outputs:
+                branch = [("residual", branch, [])]
+            table += branch
+            inputs = outputs
+    table += [*conv(1280, 1, 1, 1), ("relu",), ("mean_pool", 1)]
+    return [*table, ("flatten",), ("dense", 1000)]
+
+
+# %% [markdown]
+# ## Processes of their own
+#
+# A process gets the text of the functions that it calls, with the settings.
+# For each measurement it forks, so that none finds memory that another has
+# left, and reads what Linux tells of itself.
+
+
+# %%
+def source_of(names, imports, *functions):
+    """A Python file with the settings among the names, and these functions."""
+    settings = [
+        f"{name} = {value!r}"
+        for name, value in names.items()
+        if name.isupper() and name[0] != "_"
+    ]
+    texts = [inspect.getsource(each) for each in functions]
+    return "\n".join([*imports, *settings, "", *texts])
+
+
+def read_resident(highest):
+    """Resident memory of this process, now or at its highest, in bytes."""
+    with open("/proc/self/status") as stream:
+        for line in stream:
+            if line.startswith("VmHWM:" if highest else "VmRSS:"):
+                return 1024 * int(line.split()[1])
+
+
+def in_forks(name, tasks):
+    """What the function measures of each task, numbers, each in a fork."""
+    measure, found = globals()[name], []
+    for task in tasks:
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.write(writing, str(measure(*task)).encode())
+            os._exit(0)
+        os.close(writing)
+        with os.fdopen(reading) as stream:
+            found.append([int(each) for each in stream.read()[1:-1].split(",")])
+        os.waitpid(child, 0)
+    return found
+
+
+# %% [markdown]
+# ## Whose memory to measure
+#
+# Of each network with Adam, at growing sizes of the batch; only the perceptron
+# has parameters enough to tell the optimizers apart. In half precision
+# something stays of each size, so there each has a fork.
+
+# %%
+# (network, optimizer, mode, batch sizes).
+tasks = [(kind, "adam", "plain", BATCH_SIZES[kind]) for kind in KINDS]
+largest = BATCH_SIZES["mlp"][-1:]
+tasks += [("mlp", name, "plain", largest) for name in ("sgd", "momentum")]
+tasks += [
+    ("transformer", "adam", mode, [size])
+    for mode in MODES[1:]
+    for size in MODE_SIZES
+]
+
+
+# Large pieces of memory go back to the system when they are freed.
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": "65536"}
+
+
+def measure_tasks(measure_peak, source, on_gpu):
+    """Highest memory by task, [processes, batch sizes], in bytes.
+
+    measure_peak: (*task) -> bytes at each size; source: a file that has it.
+    """
+    every, peaks = tasks * NUM_PROCESSES, {}
+    if on_gpu:
+        found = [measure_peak(*task) for task in every]
+    else:
+        given = ["measure_peak", every]
+        found = run_in_fresh_process(source, "in_forks", given, MALLOC)
+    for number, (*task, _) in enumerate(tasks):
+        peaks.setdefault(tuple(task), []).append(found[number :: len(tasks)])
+    return {task: np.concatenate(each, axis=1) for task, each in peaks.items()}
+
+
+# %% [markdown]
+# ## Time an update
+#
+# What saves memory takes turns. The first update, which is not like the
+# others, is discarded.
+
+
+# %%
+def take_turns(updates, clock):
+    """(seconds of an update [repeats], loss of the last), each by mode.
+
+    updates: {mode: function that makes one and returns its loss}.
+    """
+    seconds, losses = {mode: [] for mode in MODES}, {}
+    for _ in range(TIMED_REPEATS + 1):
+        for mode, update in updates.items():
+            start = clock()
+            losses[mode] = float(update())
+            seconds[mode].append(clock() - start)
+    seconds = {mode: np.array(found[1:]) for mode, found in seconds.items()}
+    return seconds, losses
+
+
+# %% [markdown]
+# ## Search for the largest batch that fits
+#
+# And train once more, with some room.
+
+
+# %%
+def search(train_on, machine):
+    """[budget in MiB, the size found, the names of the errors on the way].
+
+    train_on: makes an update with a batch of this size.
+    """
+    errors = []
+
+    def try_batch(batch_size):
+        try:
+            train_on(batch_size)
+        except Exception as error:
+            errors.append(type(error).__name__)
+            raise
+
+    found = find_largest_batch(
+        try_batch,
+        SEARCH_LARGEST[machine],
+        smallest=SEARCH_MULTIPLE,
+        multiple_of=SEARCH_MULTIPLE,
+    )
+    train_on(int(ROOM * found))
+    return [BUDGETS_MIB[machine], found, errors]
