@@ -1,11 +1,9 @@
 """Draws what the generalisation programs measured."""
 
 from _guide.site.style import (
-    FRAMEWORK_NAMES,
     batch_axis,
     draw_line,
-    measured,
-    new_figure,
+    result_panels,
 )
 
 # One over the rates at which each size was measured at equal loss.
@@ -29,38 +27,24 @@ GAPS = {
 }
 
 
-def side_by_side(results):
-    """A figure, and an axis for each (framework, result)."""
-    found = [
-        (framework, result)
-        for (framework, _), result in measured(results).items()
-    ]
-    figure, axes = new_figure(columns=len(found), height=2.9, sharey=True)
-    for axis, (framework, _) in zip(axes.flat, found):
-        axis.set_title(FRAMEWORK_NAMES[framework])
-    return figure, list(zip(axes.flat, found))
-
-
 def accuracy(results, kind):
-    figure, panels = side_by_side(results)
-    for axis, (framework, result) in panels:
+    figure, panels = result_panels(results, "Test accuracy, %", 2.9)
+    for axis, framework, _, result in panels:
         for number, label in enumerate(BUDGETS[kind]):
             drawn = result["series"][f"accuracy_by_size.{kind}.{number}"]
             draw_line(axis, drawn, label, framework=framework)
         axis.set(ylim=(15, 45))
         batch_axis(axis)
-    panels[0][0].set_ylabel("Test accuracy, %")
     return figure
 
 
 def gaps(results):
-    figure, panels = side_by_side(results)
-    for axis, (framework, result) in panels:
+    figure, panels = result_panels(results, "Points from batch size 32", 2.9)
+    for axis, framework, _, result in panels:
         for regime, label in GAPS.items():
             drawn = result["series"][f"gap.{regime}"]
             draw_line(axis, drawn, label, framework=framework)
         batch_axis(axis)
-    panels[0][0].set_ylabel("Points from batch size 32")
     return figure
 
 
@@ -79,28 +63,26 @@ def line(x, entries):
 
 
 def sharpness(results):
-    figure, panels = side_by_side(results)
-    for axis, (_, result) in panels:
+    figure, panels = result_panels(results, "Sharpness", 2.9)
+    for axis, _, _, result in panels:
         for size, inverse_rates in INVERSE_RATES.items():
             ratios = [1 / inverse / size for inverse in inverse_rates]
             found = at_equal_loss(result, "sharpness", size)
             draw_line(axis, line(ratios, found), str(size), batch_size=size)
         axis.set_xscale("log")
         axis.set(xlabel="Rate / batch size")
-    panels[0][0].set_ylabel("Sharpness")
     return figure
 
 
 def against_sharpness(results):
-    figure, panels = side_by_side(results)
-    for axis, (_, result) in panels:
+    figure, panels = result_panels(results, "Test accuracy, %", 2.9)
+    for axis, _, _, result in panels:
         for size in INVERSE_RATES:
             found = at_equal_loss(result, "sharpness", size)
             accuracy = at_equal_loss(result, "level_accuracy", size)
             drawn = line([entry["value"] for entry in found], accuracy)
             draw_line(axis, drawn, str(size), batch_size=size)
         axis.set(xlabel="Sharpness")
-    panels[0][0].set_ylabel("Test accuracy, %")
     return figure
 
 

@@ -211,17 +211,16 @@ def keep_level(found, level):
 def judge_level(found):
     gap = found[f"level_gap.{SMALLEST}"]
     found.judge("smallest_is_level_at_equal_loss", gap.within(MARGIN_POINTS))
-    for key, truth in {
-        "largest_is_behind_at_equal_loss": found[
-            "level_gap.largest_less_smallest"
-        ]
-        < 0,
-        "largest_is_sharper_at_equal_loss": found["sharpness_ratio"] > 1,
-        "sharpness_falls_with_the_rate": found["sharpness_slope.rate"] < 0,
-        "sharpness_rises_with_the_batch": found["sharpness_slope.batch"] > 0,
-        "sharper_scores_lower": found["rank.sharpness_and_accuracy"] < 0,
-    }.items():
-        found.judge(key, truth)
+    less = found["level_gap.largest_less_smallest"]
+    found.judge("largest_is_behind_at_equal_loss", less < 0)
+    ratio = found["sharpness_ratio"]
+    found.judge("largest_is_sharper_at_equal_loss", ratio > 1)
+    slope = found["sharpness_slope.rate"]
+    found.judge("sharpness_falls_with_the_rate", slope < 0)
+    slope = found["sharpness_slope.batch"]
+    found.judge("sharpness_rises_with_the_batch", slope > 0)
+    ranks = found["rank.sharpness_and_accuracy"]
+    found.judge("sharper_scores_lower", ranks < 0)
 
 
 def keep_rescaling(found, rescaling, of_one):
