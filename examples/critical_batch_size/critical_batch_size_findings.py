@@ -67,6 +67,10 @@ class Study:
         """Updates to the target, [rates, seeds]; nan: not reached."""
         run = self.runs[self.name, self.optimizer, size]
         reached = run[part] <= self.target
+        if reached[0].any():
+            raise ValueError(
+                f"{self.place}.{size}: the first look was too late"
+            )
         first = run["updates"][reached.argmax(axis=0)].astype(float)
         return np.where(reached.any(axis=0), first, np.nan)
 

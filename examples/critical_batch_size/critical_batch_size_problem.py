@@ -46,8 +46,10 @@ SEEDS = [FIRST_SEED + number for number in range(NUM_SEEDS)]
 # Training gives up after so many examples or updates, whichever is later.
 LARGEST_EXAMPLES = 500 if SHORT else 80_000
 LARGEST_UPDATES = 60 if SHORT else 800
-# Looks at the loss each time that the updates grow by a factor of two.
+# Looks at the loss each time that the updates grow by a factor of two, from
+# so many examples on: no run arrives earlier.
 LOOKS_PER_DOUBLING = 2 if SHORT else 8
+FIRST_LOOK_EXAMPLES = 4 if SHORT else 100
 # Where the noise scale is measured: updates of plain SGD.
 NOISE_BATCH_SIZE = 64
 NOISE_RATES = {"mnist1d": 0.5, "digits": 0.25}
@@ -134,6 +136,7 @@ def train_to_targets(train_rates, models_for, as_tensor):
             last = max(LARGEST_UPDATES, LARGEST_EXAMPLES // size)
             looks = int(np.log2(last) * LOOKS_PER_DOUBLING) + 1
             looks = np.unique(np.geomspace(1, last, looks).round()).astype(int)
+            looks = looks[looks * size >= FIRST_LOOK_EXAMPLES]
             rates = rates_for(name, optimizer, size)
             history = train_rates(
                 models_for(name, num_rates),

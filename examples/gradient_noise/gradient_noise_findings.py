@@ -19,6 +19,8 @@ MARGIN_SLOPE = 0.05
 COIN_POINTS = 10
 # "Equal to rounding" is a relative difference below this.
 ROUNDING = 0.00001
+# Of which sizes the text tells the direction, and when.
+TOLD = {1: ["start", "early", "late"], 32: list(STAGES), 1024: ["late"]}
 SMALL, LARGE = BATCH_SIZES.index(32), BATCH_SIZES.index(1024)
 
 
@@ -37,8 +39,9 @@ def wrong_way_interval(percent):
     return mean, max(low, 0), max(high, 300 / (NUM_BATCHES * NUM_SEEDS))
 
 
-def keep_stage(found, place, shown):
+def keep_stage(found, name, stage, shown):
     """The law, the directions and the full gradient, at one stage."""
+    place = f"{name}.{stage}"
     sizes = np.array(BATCH_SIZES)
     left_to_draw = (NUM_TRAIN - sizes) / (NUM_TRAIN - 1)
     without = shown["noise.without"]
@@ -49,9 +52,11 @@ def keep_stage(found, place, shown):
     ):
         found.mean(key, slopes(noise), "slope")
     wrong_way = [wrong_way_interval(row) for row in shown["wrong_way"].T]
-    for size in (1, 32, 1024):
-        interval = wrong_way[BATCH_SIZES.index(size)]
-        found.interval(f"wrong_way.{place}.{size}", interval, NUM_SEEDS, "%")
+    for size, stages in TOLD.items():
+        if stage in stages:
+            interval = wrong_way[BATCH_SIZES.index(size)]
+            key = f"wrong_way.{place}.{size}"
+            found.interval(key, interval, NUM_SEEDS, "%")
     mean, low, high = zip(*wrong_way)
     found.points(f"wrong_way.{place}", sizes, mean, "%", low, high)
     found.curve(f"cosine.{place}", sizes, shown["cosine"].T, "cosine")
@@ -166,7 +171,7 @@ def gradient_noise_findings(measured):
     found = keep_findings()
     for name in LAYERS:
         for stage in STAGES:
-            keep_stage(found, f"{name}.{stage}", measured[name, stage])
+            keep_stage(found, name, stage, measured[name, stage])
         keep_epochs(found, name, measured)
         judge(found, name)
     keep_examples(found, measured)

@@ -16,6 +16,9 @@ from snippets.keep_findings import keep_findings
 # beforehand.
 MARGIN_POINTS = 1.0
 SMALLEST, LARGEST = START_BATCH_SIZES[0], START_BATCH_SIZES[-1]
+# Of which runs the text tells the loss.
+LOSSES = [("adam", SMALLEST, way) for way in WAYS if way != "decay"]
+LOSSES += [("momentum", SMALLEST, "neither"), ("momentum", LARGEST, "grow")]
 
 
 def keep_budgets(found, update_seconds):
@@ -40,15 +43,21 @@ def keep_budgets(found, update_seconds):
 def keep_gaps(found, runs):
     """Each way less decaying, in accuracy and in validation loss."""
     for (optimizer, start, way), run in runs.items():
-        place = f"{optimizer}.{way}.{start}"
-        decay = runs[optimizer, start, "decay"]
-        if way == "decay":
-            found.mean(f"accuracy.{place}", run["accuracy"], "share")
-            continue
-        gap = 100 * (run["accuracy"] - decay["accuracy"])
-        found.mean(f"gap.{place}", gap, "percentage points")
-        loss = capped(run["loss"][-1]) - capped(decay["loss"][-1])
-        found.mean(f"loss_gap.{place}", loss, "nats")
+        if way != "decay":
+            decay = runs[optimizer, start, "decay"]
+            gap = 100 * (run["accuracy"] - decay["accuracy"])
+            key = f"gap.{optimizer}.{way}.{start}"
+            found.mean(key, gap, "percentage points")
+    for optimizer, start, way in LOSSES:
+        grown, decayed = (
+            capped(runs[optimizer, start, each]["loss"][-1])
+            for each in (way, "decay")
+        )
+        key = f"loss_gap.{optimizer}.{way}.{start}"
+        found.mean(key, grown - decayed, "nats")
+    for start in (SMALLEST, LARGEST):
+        accuracy = runs["momentum", start, "decay"]["accuracy"]
+        found.mean(f"accuracy.momentum.decay.{start}", accuracy, "share")
     for optimizer in OPTIMIZERS:
         keys = [f"gap.{optimizer}.grow.{start}" for start in START_BATCH_SIZES]
         found.line(f"gap.{optimizer}", START_BATCH_SIZES, keys)

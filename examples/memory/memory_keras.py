@@ -28,7 +28,6 @@ from snippets.checkpoint_activations_keras import (
     checkpoint_activations_keras,
 )
 from snippets.estimate_memory_keras import estimate_memory_keras
-from snippets.run_in_fresh_process import run_in_fresh_process
 from snippets.use_mixed_precision_keras import use_mixed_precision_keras
 
 # %% [markdown]
@@ -294,26 +293,14 @@ def measure_peak(kind, name, mode, batch_sizes):
     return found[1:]
 
 
-def measure_peaks(tasks):
-    return in_forks(measure_peak, tasks)
-
-
-def measure_in_fresh_process(tasks):
-    if ON_GPU:
-        return [measure_peak(*task) for task in tasks]
-    return run_in_fresh_process(source, "measure_peaks", [tasks], malloc)
-
-
 imports = ["import functools, gc, os, sys", "import keras"]
 imports += ["import numpy as np", "import tensorflow as tf"]
 networks = (build_model, build_cnn, build_transformer, build, make_data)
 networks += (mean_loss, make_optimizer, make_update, read_memory)
 networks += (checkpoint_activations_keras, use_mixed_precision_keras)
-measuring = (measure_peak, in_forks, measure_peaks, read_resident)
+measuring = (in_forks, read_resident, measure_peak)
 source = source_of(globals(), imports, *networks, *measuring)
-# Large pieces of memory go back to the system when they are freed.
-malloc = {"MALLOC_MMAP_THRESHOLD_": "65536"}
-peaks = measure_tasks(measure_in_fresh_process)
+peaks = measure_tasks(measure_peak, source, ON_GPU)
 print(peaks)
 
 # %% [markdown]

@@ -11,6 +11,7 @@ import os
 import numpy as np
 
 from snippets.find_largest_batch import find_largest_batch
+from snippets.run_in_fresh_process import run_in_fresh_process
 
 SHORT = False
 
@@ -159,9 +160,9 @@ def read_resident(highest):
                 return 1024 * int(line.split()[1])
 
 
-def in_forks(measure, tasks):
-    """What it measures of each task, a list of numbers, each in a fork."""
-    found = []
+def in_forks(name, tasks):
+    """What the function measures of each task, numbers, each in a fork."""
+    measure, found = globals()[name], []
     for task in tasks:
         reading, writing = os.pipe()
         child = os.fork()
@@ -194,12 +195,21 @@ tasks += [
 ]
 
 
-def measure_tasks(measure):
+# Large pieces of memory go back to the system when they are freed.
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": "65536"}
+
+
+def measure_tasks(measure_peak, source, on_gpu):
     """Highest memory by task, [processes, batch sizes], in bytes.
 
-    measure: (tasks) -> bytes at each size, of each task.
+    measure_peak: (*task) -> bytes at each size; source: a file that has it.
     """
-    found, peaks = measure(tasks * NUM_PROCESSES), {}
+    every, peaks = tasks * NUM_PROCESSES, {}
+    if on_gpu:
+        found = [measure_peak(*task) for task in every]
+    else:
+        given = ["measure_peak", every]
+        found = run_in_fresh_process(source, "in_forks", given, MALLOC)
     for number, (*task, _) in enumerate(tasks):
         peaks.setdefault(tuple(task), []).append(found[number :: len(tasks)])
     return {task: np.concatenate(each, axis=1) for task, each in peaks.items()}

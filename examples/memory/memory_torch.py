@@ -27,7 +27,6 @@ from snippets.checkpoint_activations_torch import (
     checkpoint_activations_torch,
 )
 from snippets.estimate_memory_torch import estimate_memory_torch
-from snippets.run_in_fresh_process import run_in_fresh_process
 from snippets.use_mixed_precision_torch import use_mixed_precision_torch
 
 # %% [markdown]
@@ -310,27 +309,15 @@ def measure_peak(kind, name, mode, batch_sizes):
     return found[1:]
 
 
-def measure_peaks(tasks):
-    return in_forks(measure_peak, tasks)
-
-
-def measure_in_fresh_process(tasks):
-    if ON_GPU:
-        return [measure_peak(*task) for task in tasks]
-    return run_in_fresh_process(source, "measure_peaks", [tasks], malloc)
-
-
 imports = ["import functools, gc, os, resource, sys", "import torch"]
 imports += ["from torch import nn"]
 imports += ["from torch.utils.checkpoint import checkpoint"]
 networks = (build_model, build_cnn, build_transformer, build, make_data)
 networks += (mean_loss, loss_of, make_optimizer, make_update, read_memory)
 networks += (checkpoint_activations_torch, use_mixed_precision_torch)
-measuring = (measure_peak, in_forks, measure_peaks, read_resident)
+measuring = (in_forks, read_resident, measure_peak)
 source = source_of(globals(), imports, *networks, *measuring)
-# Large pieces of memory go back to the system when they are freed.
-malloc = {"MALLOC_MMAP_THRESHOLD_": "65536"}
-peaks = measure_tasks(measure_in_fresh_process)
+peaks = measure_tasks(measure_peak, source, ON_GPU)
 print(peaks)
 
 # %% [markdown]
@@ -421,7 +408,7 @@ def search_batch():
 
 searching = (find_largest_batch, search, search_batch, read_resident)
 source = source_of(globals(), imports, *networks, *searching)
-searched = run_in_fresh_process(source, "search_batch", [], malloc)
+searched = run_in_fresh_process(source, "search_batch", [], MALLOC)
 print("budget in MiB, largest batch, errors:", *searched)
 
 # %% [markdown]

@@ -67,28 +67,26 @@ def keep_gains(found, seconds):
             gain = 100 * (neighbours / medians[size] - 1)
             gains.setdefault((kind, name), {})[size] = gain
     for (kind, name), own in gains.items():
-        for size, gain in own.items():
-            interval = gain_interval(gain, len(KINDS) * len(seconds))
-            key = f"{kind}.{name}.{size}"
-            found.interval(key, interval, NUM_BLOCKS, "percent", timing=True)
         interval = gain_interval(np.mean(list(own.values()), axis=0))
-        key = f"mean_{kind}.{name}"
-        found.interval(key, interval, NUM_BLOCKS, "percent", timing=True)
-        keys = [f"{kind}.{name}.{size}" for size in own]
-        if not name.startswith("width"):
-            found.line(f"{kind}.{name}", list(own), keys)
-            largest = max(found[key].high for key in keys)
-            key = f"excluded_{kind}.{name}"
-            found.exact(key, largest, "percent", timing=True)
-        elif kind == "gain":
+        mean = f"mean_{kind}.{name}"
+        found.interval(mean, interval, NUM_BLOCKS, "percent", timing=True)
+        is_width = name.startswith("width")
+        if is_width and kind == "gain":
             # What an odd width costs depends on the machine's libraries.
             continue
-        found.judge(
-            f"no_{kind}.{name}", *(found[key] < EACH_MARGIN for key in keys)
-        )
-        found.judge(
-            f"no_mean_{kind}.{name}", found[f"mean_{kind}.{name}"] < MEAN_MARGIN
-        )
+        keys = [f"{kind}.{name}.{size}" for size in own]
+        for key, gain in zip(keys, own.values()):
+            interval = gain_interval(gain, len(KINDS) * len(seconds))
+            found.interval(key, interval, NUM_BLOCKS, "percent", timing=True)
+        each = [found[key] for key in keys]
+        found.judge(f"no_{kind}.{name}", *(gain < EACH_MARGIN for gain in each))
+        found.judge(f"no_{mean}", found[mean] < MEAN_MARGIN)
+        if not is_width:
+            found.line(f"{kind}.{name}", list(own), keys)
+        if not is_width and kind == "gain":
+            largest = max(gain.high for gain in each)
+            key = f"excluded_gain.{name}"
+            found.exact(key, largest, "percent", timing=True)
 
 
 def keep_time_per_example(found, seconds):

@@ -5,10 +5,11 @@
 # gives a run of seconds, to see it work; its numbers mean nothing.
 
 # %%
-import time
-
 import numpy as np
 from sklearn.datasets import make_classification
+
+from snippets.stack_data_sets import stack_data_sets
+from snippets.time_in_turns import time_in_turns
 
 SHORT = False
 
@@ -17,11 +18,12 @@ NUM_TRAIN = 1600
 NUM_VALIDATION = 400
 NUM_TEST = 20000
 NUM_FEATURES = 10
+# Two hidden layers, and one output for two classes.
+LAYER_SIZES = [NUM_FEATURES, 64, 32, 1]
 DATA = {
     "easy": {},
     "hard": {"n_informative": 6, "n_clusters_per_class": 4, "flip_y": 0.05},
 }
-HIDDEN_UNITS = [64, 32]
 NUM_EPOCHS = 3 if SHORT else 50
 LEARNING_RATE = 0.001
 # From half the published rate, each twice the one before.
@@ -30,8 +32,9 @@ UPDATES_PER_EPOCH = {size: -(-NUM_TRAIN // size) for size in BATCH_SIZES}
 # What the smallest size makes in NUM_EPOCHS.
 MATCHED_UPDATES = UPDATES_PER_EPOCH[BATCH_SIZES[0]] * NUM_EPOCHS
 # One data set, one set of initial weights and one order for each.
-NUM_DATA_SETS = 3 if SHORT else 20
+NUM_DATA_SETS = 3 if SHORT else 30
 FIRST_SEED = 2000
+SEEDS = [FIRST_SEED + number for number in range(NUM_DATA_SETS)]
 TIMED_EPOCHS = 1 if SHORT else 2
 TIMED_REPEATS = 2 if SHORT else 12
 
@@ -44,48 +47,37 @@ TIMED_REPEATS = 2 if SHORT else 12
 
 # %%
 def draw_data(kind):
-    """(inputs, labels) to train, to validate and to test, of all data sets.
+    """Inputs and labels to train, to validate and to test."""
+    split = [NUM_TRAIN, NUM_VALIDATION, NUM_TEST]
 
-    Inputs are float32 [data sets, examples, features], labels int64.
-    """
-    drawn = [
-        make_classification(
-            NUM_TRAIN + NUM_VALIDATION + NUM_TEST,
+    def draw(seed):
+        return make_classification(
+            sum(split),
             n_features=NUM_FEATURES,
-            random_state=FIRST_SEED + number,
+            random_state=seed,
             **DATA[kind],
         )
-        for number in range(NUM_DATA_SETS)
-    ]
-    x, y = (np.stack(arrays) for arrays in zip(*drawn))
-    ends = np.cumsum([NUM_TRAIN, NUM_VALIDATION])
-    x, y = x.astype("float32"), y.astype("int64")
-    return list(zip(np.split(x, ends, axis=1), np.split(y, ends, axis=1)))
+
+    return stack_data_sets(draw, SEEDS, split)
 
 
 data = {kind: draw_data(kind) for kind in DATA}
 
 # %% [markdown]
-# ## In which order to time
+# ## Time an epoch
 #
-# Sizes take turns, so that a slow moment of the machine falls on all of them.
-# The first round is not counted.
+# Sizes take turns. The clock is that of the processor, which does not count
+# what other programs do meanwhile.
 
 
 # %%
-def take_turns(epochs):
+def time_epochs(trainings):
     """Seconds of an epoch, of each repeat, by batch size.
 
-    epochs: {batch size: function that trains for TIMED_EPOCHS}.
+    trainings: {batch size: function that trains for TIMED_EPOCHS}.
     """
-    seconds = {size: [] for size in BATCH_SIZES}
-    for _ in range(1 + TIMED_REPEATS):
-        for size in BATCH_SIZES:
-            start = time.perf_counter()
-            epochs[size]()
-            taken = time.perf_counter() - start
-            seconds[size].append(taken / TIMED_EPOCHS)
-    return {size: taken[1:] for size, taken in seconds.items()}
+    seconds = time_in_turns(trainings, TIMED_REPEATS, 0)
+    return {size: taken / TIMED_EPOCHS for size, taken in seconds.items()}
 
 
 # %% [markdown]

@@ -10,9 +10,10 @@ from _guide.site.style import (
     new_figure,
     result_panels,
 )
-from _guide.site.table import Table, low_to_high
 
 NETWORKS = {"MLP": "mlp", "CNN": "cnn", "transformer": "transformer"}
+# Only a GPU is given wide networks.
+NETWORKS |= {f"wide {label}": f"wide_{n}" for label, n in NETWORKS.items()}
 TARGETS = {
     "epochs": "Epochs to the target",
     "updates": "Updates to the target",
@@ -20,18 +21,42 @@ TARGETS = {
 }
 
 
-def draw_networks(results, kind, ylabel):
-    """A line for each network, in a panel for each result."""
-    figure, drawn = result_panels(results, ylabel)
+def draw_gain(results):
+    figure, drawn = result_panels(results, "Examples per second, 1 at size 1")
     for axis, framework, _, result in drawn:
+        axis.set_yscale("log")
         for label, name in NETWORKS.items():
-            # Only a GPU is given wide networks.
-            for each in (name, f"wide_{name}"):
-                line = line_of(result["values"], f"{kind}.{each}")
-                if line["x"]:
-                    wide = "" if each == name else "wide "
-                    draw_line(axis, line, wide + label, framework=framework)
+            line = line_of(result["values"], f"gain.{name}")
+            if line["x"]:
+                draw_line(axis, line, label, framework=framework)
         batch_axis(axis)
+    return figure
+
+
+def draw_both(results, names, ylabel):
+    """Both frameworks in a panel, one for each name and device.
+
+    names: {title: name of the values}; those that were not measured are left
+        out.
+    """
+    found = {(device, title): [] for device in DEVICE_NAMES for title in names}
+    for (framework, device), result in measured(results).items():
+        for title, name in names.items():
+            line = line_of(result["values"], name)
+            if line["x"]:
+                found[device, title].append((framework, line))
+    cells = {cell: lines for cell, lines in found.items() if lines}
+    columns = min(2, len(cells))
+    rows = -(-len(cells) // columns)
+    figure, axes = new_figure(rows, columns, height=2.9 * rows, sharey=True)
+    for axis, ((device, title), lines) in zip(axes.flat, cells.items()):
+        if len(cells) > 1:
+            axis.set_title(f"{title} {DEVICE_NAMES[device]}".strip())
+        for framework, line in lines:
+            label = FRAMEWORK_NAMES[framework]
+            draw_line(axis, line, label, framework=framework)
+        batch_axis(axis)
+    axes.flat[0].set_ylabel(ylabel)
     return figure
 
 
@@ -44,26 +69,6 @@ def draw_update_time(results):
         line = line_of(result["values"], "update_time.mlp")
         draw_line(axis, line, "", framework=framework)
         batch_axis(axis)
-    return figure
-
-
-def draw_target(results, kind):
-    """Both frameworks in a panel, one for each device."""
-    found = measured(results)
-    devices = list(dict.fromkeys(device for _, device in found))
-    figure, axes = new_figure(columns=len(devices), height=2.8, sharey=True)
-    for axis, device in zip(axes.flat, devices):
-        # Powers of two, for the range is too small for those of ten.
-        axis.set_yscale("log", base=2)
-        if len(devices) > 1:
-            axis.set_title(DEVICE_NAMES[device])
-        for framework, name in FRAMEWORK_NAMES.items():
-            if (framework, device) in found:
-                values = found[framework, device]["values"]
-                line = line_of(values, f"{kind}_to_target")
-                draw_line(axis, line, name, framework=framework)
-        batch_axis(axis)
-    axes.flat[0].set_ylabel(TARGETS[kind])
     return figure
 
 
@@ -81,31 +86,23 @@ def draw_shared(results):
 
 
 def draw(results):
-    gain = draw_networks(results, "gain", "Examples per second, 1 at size 1")
-    for axis in gain.axes:
-        axis.set_yscale("log")
-    share = draw_networks(results, "matrix_share", "Percent of the matrix rate")
+    shares = {
+        f"{label},": f"matrix_share.{name}"
+        for label, name in NETWORKS.items()
+        if "CNN" not in label
+    }
+    share = draw_both(results, shares, "Percent of the matrix rate")
     share.axes[0].set_ylim(0, None)
     drawn = {
-        "examples_per_second": gain,
+        "examples_per_second": draw_gain(results),
         "update_time": draw_update_time(results),
         "matrix_share": share,
         "devices": draw_shared(results),
     }
-    for kind in TARGETS:
-        drawn[f"{kind}_to_target"] = draw_target(results, kind)
+    for kind, label in TARGETS.items():
+        name = f"{kind}_to_target"
+        drawn[name] = draw_both(results, {"": name}, label)
+        for axis in drawn[name].axes:
+            # Powers of two, for the range is too small for those of ten.
+            axis.set_yscale("log", base=2)
     return drawn
-
-
-def tables(results):
-    columns = ["Gain", "`16` over `1`", "largest over the one before"]
-    rows = [
-        [f"{label}, {FRAMEWORK_NAMES[framework]}"]
-        + [
-            low_to_high(result["values"][key], 1)
-            for key in (f"gain.{name}.16", f"last_gain.{name}")
-        ]
-        for label, name in NETWORKS.items()
-        for (framework, _), result in measured(results).items()
-    ]
-    return {"gain_table": Table(columns, rows)}

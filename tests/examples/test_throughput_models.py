@@ -20,7 +20,8 @@ PROGRAMS = {
     if program.topic == "throughput"
 }
 WANTED = {
-    "build_model",
+    "build_mlp",
+    "build_mlp_torch",
     "build_cnn",
     "build_transformer",
     "Transformer",
@@ -100,7 +101,8 @@ def copy_transformer(model, twin):
 
 
 def test_the_convolutional_networks_are_the_same():
-    model, twin = KERAS["build_cnn"](1), TORCH["build_cnn"](2)
+    width = TORCH["WIDTHS"]["cnn"]
+    model, twin = KERAS["build_cnn"](1, width), TORCH["build_cnn"](2, width)
     with torch.no_grad():
         copy_cnn(model, twin)
     side = TORCH["IMAGE_SIZE"]
@@ -112,8 +114,9 @@ def test_the_convolutional_networks_are_the_same():
 
 
 def test_the_transformers_are_the_same():
-    model = KERAS["build_transformer"](1)
-    twin = TORCH["build_transformer"](2)
+    width = TORCH["WIDTHS"]["transformer"]
+    model = KERAS["build_transformer"](1, width)
+    twin = TORCH["build_transformer"](2, width)
     # Away from zero and one, where biases and norms begin.
     random = np.random.default_rng(0)
     model.set_weights(
@@ -136,8 +139,8 @@ def test_the_transformers_are_the_same():
 
 @pytest.mark.parametrize("name", ["mlp", "cnn", "transformer"])
 def test_the_formula_counts_what_pytorch_counts(name):
-    build = TORCH["build_model" if name == "mlp" else f"build_{name}"]
-    model, batch_size = build(0), 4
+    width = TORCH["WIDTHS"][name]
+    model, batch_size = TORCH[f"build_{name}"](0, width), 4
     shapes = {
         "mlp": (TORCH["NUM_FEATURES"],),
         "cnn": (1, TORCH["IMAGE_SIZE"], TORCH["IMAGE_SIZE"]),
@@ -152,5 +155,4 @@ def test_the_formula_counts_what_pytorch_counts(name):
         with sdpa_kernel(SDPBackend.MATH):
             TORCH["loss_function"](model(x), labels).backward()
     counted = counter.get_total_flops()
-    width = TORCH["WIDTHS"][name]
     assert counted == batch_size * TORCH["count_operations"](name, width)

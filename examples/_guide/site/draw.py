@@ -51,7 +51,8 @@ def draw_topic(root: Path, topic: str, members: list[Program]) -> None:
         print(f"{where}:1: nothing to draw yet; run: guide run {topic}")
         return
     digest = hashlib.sha256(json.dumps(results, sort_keys=True).encode())
-    for path in (source, Path(__file__), Path(__file__).with_name("style.py")):
+    ours = map(Path(__file__).with_name, ("draw.py", "style.py", "table.py"))
+    for path in (source, *ours):
         digest.update(path.read_bytes())
     memory = root / ".build/draw" / f"{topic}.sha"
     folder = root / "docs/figures" / topic
