@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from _guide.check.agreement import APART, Verdict, grounds, plain
 from _guide.check.ledger import LedgerError
 from _guide.check.text import NUMERIC, Lines, closest, read
-from _guide.results import describe
 
 if TYPE_CHECKING:
     from _guide.check.everything import Examined
