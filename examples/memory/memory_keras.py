@@ -343,9 +343,9 @@ def new_update(mode):
     return lambda: update(*batch)
 
 
-held = {mode: held_per_example(mode) for mode in MODES}
-gradients = {mode: gradient_of(mode) for mode in MODES}
-seconds, losses = take_turns({mode: new_update(mode) for mode in MODES}, clock)
+held, gradients, seconds, losses = compare_modes(
+    held_per_example, gradient_of, new_update, clock
+)
 
 # %% [markdown]
 # ## The largest batch that fits

@@ -216,18 +216,20 @@ def measure_tasks(measure_peak, source, on_gpu):
 
 
 # %% [markdown]
-# ## Time an update
+# ## With and without what saves memory
 #
-# What saves memory takes turns. The first update, which is not like the
-# others, is discarded.
+# Updates take turns. The first, which is not like the others, is discarded.
 
 
 # %%
-def take_turns(updates, clock):
-    """(seconds of an update [repeats], loss of the last), each by mode.
+def compare_modes(held_per_example, gradient_of, new_update, clock):
+    """What each gives, by mode: bytes, gradient, seconds and last loss.
 
-    updates: {mode: function that makes one and returns its loss}.
+    new_update: (mode) -> function that makes one and returns its loss.
     """
+    held = {mode: held_per_example(mode) for mode in MODES}
+    gradients = {mode: gradient_of(mode) for mode in MODES}
+    updates = {mode: new_update(mode) for mode in MODES}
     seconds, losses = {mode: [] for mode in MODES}, {}
     for _ in range(TIMED_REPEATS + 1):
         for mode, update in updates.items():
@@ -235,7 +237,7 @@ def take_turns(updates, clock):
             losses[mode] = float(update())
             seconds[mode].append(clock() - start)
     seconds = {mode: np.array(found[1:]) for mode, found in seconds.items()}
-    return seconds, losses
+    return held, gradients, seconds, losses
 
 
 # %% [markdown]
