@@ -222,19 +222,18 @@ def measure_tasks(measure_peak, source, on_gpu):
 
 
 # %%
-def compare_modes(held_per_example, gradient_of, new_update, clock):
-    """What each gives, by mode: bytes, gradient, seconds and last loss.
-
-    new_update: (mode) -> function that makes one and returns its loss.
-    """
+def compare_modes(held_per_example, gradient_of, start_training, batch, clock):
+    """(bytes, gradient, seconds of an update [repeats], last loss), by mode."""
     held = {mode: held_per_example(mode) for mode in MODES}
     gradients = {mode: gradient_of(mode) for mode in MODES}
-    updates = {mode: new_update(mode) for mode in MODES}
+    updates = {
+        mode: start_training("transformer", "adam", mode) for mode in MODES
+    }
     seconds, losses = {mode: [] for mode in MODES}, {}
     for _ in range(TIMED_REPEATS + 1):
         for mode, update in updates.items():
             start = clock()
-            losses[mode] = float(update())
+            losses[mode] = float(update(*batch))
             seconds[mode].append(clock() - start)
     seconds = {mode: np.array(found[1:]) for mode, found in seconds.items()}
     return held, gradients, seconds, losses
