@@ -15,6 +15,8 @@ from _guide import results
 from _guide.check.everything import Examined, check
 from _guide.project import Program
 
+pytestmark = pytest.mark.quick
+
 ROOT = Path(__file__).parents[2]
 
 PROGRAM = """\
