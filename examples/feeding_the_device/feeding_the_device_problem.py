@@ -141,8 +141,7 @@ def take_turns(running, updates, num_workers, wait=None):
 # %% [markdown]
 # ## What happens once per epoch
 #
-# The first batch, with workers started anew; then what is unpacked again and
-# what is cut anew.
+# The first batch, with workers started anew; then what is cut anew.
 
 
 # %%
@@ -163,19 +162,6 @@ def time_first_batches(make_batches, begin):
             # Only now, for its end takes time too.
             del iterator
     return first
-
-
-def count_unpacked_again(batches, begin, num_unpacked):
-    """Images that the second epoch unpacks.
-
-    num_unpacked: () -> how many were unpacked so far.
-    """
-    counts = []
-    for _ in range(2):
-        for _ in begin(batches):
-            pass
-        counts.append(num_unpacked())
-    return counts[1] - counts[0]
 
 
 def count_new_crops(batches, begin):

@@ -31,15 +31,15 @@ def keep_time(found, key, samples, unit="ratio"):
     found.median(key, samples, unit, timing=True)
 
 
-def keep_calls(found, call_seconds, usual_seconds):
+def keep_calls(found, calls):
     """How long calls take, in calls with one example."""
-    typical = {size: np.median(s, axis=1) for size, s in call_seconds.items()}
-    one = typical[SMALLEST]
-    for size, seconds in typical.items():
+    one = calls["call", SMALLEST]
+    for size in BATCH_SIZES:
+        seconds = calls["call", size]
         keep_time(found, f"call_time.p50.{size}", seconds / one, "calls")
         keep_time(found, f"gain.{size}", size * one / seconds)
-    for size, seconds in usual_seconds.items():
-        longer = np.median(seconds, axis=1) / typical[size]
+    for size in USUAL_SIZES:
+        longer = calls["usual", size] / calls["call", size]
         keep_time(found, f"usual_call.{size}", longer)
     found.judge(
         "batches_raise_throughput",
@@ -73,7 +73,7 @@ def sorted_padding(lengths, size):
     return 100 * (1 - lengths.sum() / (size * longest.sum()))
 
 
-def keep_padding(found, pass_seconds):
+def keep_padding(found, passes):
     """The share of padding, which is arithmetic, and what it costs."""
     lengths = lengths_of(NUM_SEQUENCES)
     for kind, padding in (
@@ -91,13 +91,12 @@ def keep_padding(found, pass_seconds):
     found.exact("length.p99", np.percentile(lengths, 99), "tokens")
     # One at a time holds no padding.
     alone, *batches = PASSES
-    seconds = {each: np.array(taken) for each, taken in pass_seconds.items()}
     for kind, size in batches:
-        longer = seconds[kind, size] / seconds[alone]
+        longer = passes[kind, size] / passes[alone]
         keep_time(found, f"pass_time.{kind}.{size}", longer)
     _, size = batches[-1]
     key = f"sorting_gain.{size}"
-    keep_time(found, key, seconds["random", size] / seconds["sorted", size])
+    keep_time(found, key, passes["random", size] / passes["sorted", size])
     found.judge("sorting_saves_time", found[key] > MARGIN_FACTOR)
 
 
@@ -191,8 +190,7 @@ def keep_modes(found, accuracy, changed, lone_answers):
 def inference_findings(calls, passes, differences, served, modes):
     """Values, judgements and series.
 
-    calls: two of {batch size: seconds [repeats, calls]}, of a call and of
-        the usual way.
+    calls: {("call" or "usual", batch size): seconds of each repeat}.
     passes: {(order, batch size): seconds of each repeat}.
     differences: {case: part of the largest output}.
     served: latencies in calls [repeats, requests], mean sizes of the batches
@@ -203,7 +201,7 @@ def inference_findings(calls, passes, differences, served, modes):
     """
     found = keep_findings()
     latency, batch_size, processor, one_client = served
-    keep_calls(found, *calls)
+    keep_calls(found, calls)
     keep_padding(found, passes)
     keep_differences(found, differences)
     keep_loads(found, latency, batch_size)

@@ -5,6 +5,7 @@
 # nothing.
 
 # %%
+import functools
 import gc
 import time
 
@@ -13,6 +14,7 @@ from scipy import stats
 from sklearn.datasets import load_digits
 
 from snippets.serve_in_batches import serve_in_batches
+from snippets.time_in_turns import time_in_turns
 
 SHORT = False
 
@@ -24,10 +26,9 @@ WIDTH = 64
 NUM_HIDDEN = 64
 BATCH_SIZES = [1, 4, 16, 64, 256]
 NUM_REPEATS = 3 if SHORT else 12
-CALLS_PER_REPEAT = 5 if SHORT else 20
-# Calls the usual way, which are slow in Keras.
+# Of calls of one size, at least, in a repeat.
+TURN_SECONDS = 0.002 if SHORT else 0.05
 USUAL_SIZES = [1, 256]
-USUAL_CALLS = 2
 
 # Sequences for the padding: lengths have a median and a spread of their
 # logarithm, and end at the longest. Tokens from 1 up; 0 is the padding.
@@ -75,34 +76,19 @@ requests = requests.astype("float32")
 # %% [markdown]
 # ## Time of a call
 #
-# The sizes take turns in random order, after a warm-up.
+# All sizes take turns.
 
 
 # %%
-def seconds_of(call, batch_size):
-    start = time.perf_counter()
-    call(requests[:batch_size])
-    return time.perf_counter() - start
-
-
 def time_calls(call, usual_call):
-    """Seconds [repeats, calls] by batch size: of a call, of the usual way."""
-    seconds = {size: [] for size in BATCH_SIZES}
-    usual_seconds = {size: [] for size in USUAL_SIZES}
-    for size in BATCH_SIZES * 3:
-        call(requests[:size])
-    for size in USUAL_SIZES:
-        usual_call(requests[:size])
-    gc.disable()
-    for _ in range(NUM_REPEATS):
-        for size in random.permutation(BATCH_SIZES):
-            taken = [seconds_of(call, size) for _ in range(CALLS_PER_REPEAT)]
-            seconds[size].append(taken)
-        for size in USUAL_SIZES:
-            taken = [seconds_of(usual_call, size) for _ in range(USUAL_CALLS)]
-            usual_seconds[size].append(taken)
-    gc.enable()
-    return seconds, usual_seconds
+    """Seconds of a call in each repeat, by (way, batch size)."""
+    calls = {("call", size): call for size in BATCH_SIZES}
+    calls |= {("usual", size): usual_call for size in USUAL_SIZES}
+    turns = {
+        (way, size): functools.partial(function, requests[:size])
+        for (way, size), function in calls.items()
+    }
+    return time_in_turns(turns, NUM_REPEATS, TURN_SECONDS, time.perf_counter)
 
 
 # %% [markdown]
@@ -138,27 +124,17 @@ def pad(batch):
 
 
 def time_passes(score):
-    """Seconds of each repeat, by (order, batch size)."""
-    seconds = {each: [] for each in PASSES}
+    """Seconds to go through all, of each repeat, by (order, batch size)."""
 
-    def go_through(order, size):
-        start = time.perf_counter()
+    def go_through(kind, size):
+        order = np.arange(TIMED_SEQUENCES)
+        if kind == "random":
+            order = random.permutation(order)
         for first in range(0, len(order), size):
             score(pad([sequences[i] for i in order[first : first + size]]))
-        return time.perf_counter() - start
 
-    in_order = np.arange(TIMED_SEQUENCES)
-    for _, size in PASSES:
-        go_through(in_order, size)
-    gc.disable()
-    for _ in range(LOAD_REPEATS):
-        shuffled = random.permutation(TIMED_SEQUENCES)
-        for number in random.permutation(len(PASSES)):
-            kind, size = PASSES[number]
-            order = shuffled if kind == "random" else in_order
-            seconds[kind, size].append(go_through(order, size))
-    gc.enable()
-    return seconds
+    turns = {each: functools.partial(go_through, *each) for each in PASSES}
+    return time_in_turns(turns, LOAD_REPEATS, 0, time.perf_counter)
 
 
 # %% [markdown]

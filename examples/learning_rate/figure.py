@@ -16,22 +16,59 @@ DATA = {"mnist1d": "MNIST-1D", "digits": "Digits"}
 OPTIMIZERS = {"sgd": "SGD", "momentum": "Momentum", "adam": "Adam"}
 RULES = ["fixed", "root", "linear", "tuned"]
 BUDGETS = {"epoch": "Epochs", "update": "Updates", "second": "Seconds"}
-# What the exponent is told of, and where its values stand.
-EXPONENTS = {
-    "exponents_by_size": {
-        "Sizes `4` to `64`": "exponent.small",
-        "Sizes `64` to `1024`": "exponent.large",
-    },
-    "exponents_by_budget": {
-        "Epochs": "exponent.all",
-        "Updates": "exponent.updates.all",
-        "Seconds": "exponent.seconds.all",
-    },
+PLACES = {
+    f"{optimizer_name}, {data_name}": f"{name}.{optimizer}"
+    for optimizer, optimizer_name in OPTIMIZERS.items()
+    for name, data_name in DATA.items()
 }
 CURVE_RULES = {
     "fixed": "one rate",
     "linear": "rate × size",
     "tuned": "rate tuned",
+}
+COSTS = {
+    f"{row}, `{size}`": f"{place}.{size}"
+    for row, place in PLACES.items()
+    for size in (256, 1024)
+}
+GAPS = {
+    f"{budget_name}, {rule_name}": f"{budget}s.{rule}"
+    for budget, budget_name in BUDGETS.items()
+    for rule, rule_name in CURVE_RULES.items()
+}
+# {name: ({panel: key of its values}, {row: what stands in the key}, axis)}.
+INTERVALS = {
+    "exponents_by_size": (
+        {
+            "Sizes `4` to `64`": "exponent.small.{}",
+            "Sizes `64` to `1024`": "exponent.large.{}",
+        },
+        PLACES,
+        "Exponent",
+    ),
+    "exponents_by_budget": (
+        {
+            "Epochs": "exponent.all.{}",
+            "Updates": "exponent.updates.all.{}",
+            "Seconds": "exponent.seconds.all.{}",
+        },
+        PLACES,
+        "Exponent",
+    ),
+    "costs": (
+        {
+            "One rate": "lost.fixed.{}",
+            "Root": "lost.root.{}",
+            "Linear": "lost.linear.{}",
+        },
+        COSTS,
+        "Percentage points lost",
+    ),
+    "gaps": (
+        {"`256`": "curve_gap.{}.256", "`1024`": "curve_gap.{}.1024"},
+        GAPS,
+        "Percentage points against 64",
+    ),
 }
 
 
@@ -96,23 +133,21 @@ def best_rate(results, budget):
     return figure
 
 
-def exponents(results, panels):
-    """A panel for each of `panels`, a row for each optimizer and data set."""
+def intervals(results, panels, rows, label):
+    """Points with their bars, by panel and row."""
     figure, axes = new_figure(rows=len(panels), height=2.3 * len(panels))
-    for axis, (title, stem) in zip(axes, panels.items()):
+    for axis, (title, key) in zip(axes, panels.items()):
         axis.set_title(title.replace("`", ""))
-        rows = {
-            f"{OPTIMIZERS[optimizer]}, {DATA[name]}": {
-                framework: result["values"][f"{stem}.{name}.{optimizer}"]
+        entries = {
+            row.replace("`", ""): {
+                framework: result["values"][key.format(place)]
                 for (framework, _), result in measured(results).items()
             }
-            for optimizer in OPTIMIZERS
-            for name in DATA
+            for row, place in rows.items()
         }
-        draw_intervals(axis, rows)
-        # What the rules say: one rate, the root, and in proportion.
-        axis.set_xticks([0, 0.5, 1])
-    axes[-1].set_xlabel("Exponent")
+        draw_intervals(axis, entries)
+        axis.axvline(0, linewidth=0.8, color="gray", zorder=1)
+    axes[-1].set_xlabel(label)
     return figure
 
 
@@ -177,24 +212,23 @@ def draw(results):
         drawn[f"best_rate_by_{budget}"] = best_rate(results, budget)
         drawn[f"rules_by_{budget}"] = rules(results, budget)
         drawn[f"curves_by_{budget}"] = curves(results, budget)
-    for name, panels in EXPONENTS.items():
-        drawn[name] = exponents(results, panels)
+    for name, shown in INTERVALS.items():
+        drawn[name] = intervals(results, *shown)
     return {name: figure for name, figure in drawn.items() if figure}
 
 
 def tables(results):
-    """The exponents once more, as numbers."""
+    """What the pictures of intervals show, as numbers."""
     found = {}
-    for table, panels in EXPONENTS.items():
+    for name, (panels, places, _) in INTERVALS.items():
         rows = [
-            [f"{OPTIMIZERS[optimizer]}, {DATA[name]}, {FRAMEWORK_NAMES[f]}"]
+            [f"{row}, {FRAMEWORK_NAMES[framework]}"]
             + [
-                low_to_high(result["values"][f"{stem}.{name}.{optimizer}"], 1)
-                for stem in panels.values()
+                low_to_high(result["values"][key.format(place)], 1)
+                for key in panels.values()
             ]
-            for optimizer in OPTIMIZERS
-            for name in DATA
-            for (f, _), result in measured(results).items()
+            for row, place in places.items()
+            for (framework, _), result in measured(results).items()
         ]
-        found[f"{table}_table"] = Table(["Exponent", *panels], rows)
+        found[f"{name}_table"] = Table(["", *panels], rows)
     return found

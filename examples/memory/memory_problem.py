@@ -11,6 +11,7 @@ import os
 import numpy as np
 
 from snippets.find_largest_batch import find_largest_batch
+from snippets.run_in_fresh_process import run_in_fresh_process
 
 SHORT = False
 
@@ -159,9 +160,9 @@ def read_resident(highest):
                 return 1024 * int(line.split()[1])
 
 
-def in_forks(measure, tasks):
-    """What it measures of each task, a list of numbers, each in a fork."""
-    found = []
+def in_forks(name, tasks):
+    """What the function measures of each task, numbers, each in a fork."""
+    measure, found = globals()[name], []
     for task in tasks:
         reading, writing = os.pipe()
         child = os.fork()
@@ -194,38 +195,48 @@ tasks += [
 ]
 
 
-def measure_tasks(measure):
+# Large pieces of memory go back to the system when they are freed.
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": "65536"}
+
+
+def measure_tasks(measure_peak, source, on_gpu):
     """Highest memory by task, [processes, batch sizes], in bytes.
 
-    measure: (tasks) -> bytes at each size, of each task.
+    measure_peak: (*task) -> bytes at each size; source: a file that has it.
     """
-    found, peaks = measure(tasks * NUM_PROCESSES), {}
+    every, peaks = tasks * NUM_PROCESSES, {}
+    if on_gpu:
+        found = [measure_peak(*task) for task in every]
+    else:
+        given = ["measure_peak", every]
+        found = run_in_fresh_process(source, "in_forks", given, MALLOC)
     for number, (*task, _) in enumerate(tasks):
         peaks.setdefault(tuple(task), []).append(found[number :: len(tasks)])
     return {task: np.concatenate(each, axis=1) for task, each in peaks.items()}
 
 
 # %% [markdown]
-# ## Time an update
+# ## With and without what saves memory
 #
-# What saves memory takes turns. The first update, which is not like the
-# others, is discarded.
+# Updates take turns. The first, which is not like the others, is discarded.
 
 
 # %%
-def take_turns(updates, clock):
-    """(seconds of an update [repeats], loss of the last), each by mode.
-
-    updates: {mode: function that makes one and returns its loss}.
-    """
+def compare_modes(held_per_example, gradient_of, start_training, batch, clock):
+    """(bytes, gradient, seconds of an update [repeats], last loss), by mode."""
+    held = {mode: held_per_example(mode) for mode in MODES}
+    gradients = {mode: gradient_of(mode) for mode in MODES}
+    updates = {
+        mode: start_training("transformer", "adam", mode) for mode in MODES
+    }
     seconds, losses = {mode: [] for mode in MODES}, {}
     for _ in range(TIMED_REPEATS + 1):
         for mode, update in updates.items():
             start = clock()
-            losses[mode] = float(update())
+            losses[mode] = float(update(*batch))
             seconds[mode].append(clock() - start)
     seconds = {mode: np.array(found[1:]) for mode, found in seconds.items()}
-    return seconds, losses
+    return held, gradients, seconds, losses
 
 
 # %% [markdown]

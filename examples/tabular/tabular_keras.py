@@ -6,7 +6,7 @@
 #
 # - Install: `pip install keras tensorflow scikit-learn scipy matplotlib`
 # - Runs on: `cpu`
-# - Expected: `2` minutes
+# - Expected: `3` minutes
 
 # %%
 import os

@@ -32,7 +32,7 @@ UPDATES_PER_EPOCH = {size: -(-NUM_TRAIN // size) for size in BATCH_SIZES}
 # What the smallest size makes in NUM_EPOCHS.
 MATCHED_UPDATES = UPDATES_PER_EPOCH[BATCH_SIZES[0]] * NUM_EPOCHS
 # One data set, one set of initial weights and one order for each.
-NUM_DATA_SETS = 3 if SHORT else 20
+NUM_DATA_SETS = 3 if SHORT else 30
 FIRST_SEED = 2000
 SEEDS = [FIRST_SEED + number for number in range(NUM_DATA_SETS)]
 TIMED_EPOCHS = 1 if SHORT else 2

@@ -17,12 +17,15 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
 os.environ["TF_NUM_INTEROP_THREADS"] = "1"
 
+import time
+
 import keras
 import numpy as np
 from keras import layers, ops
 
 from snippets.build_mlp_keras import build_mlp_keras
 from snippets.measure_throughput_keras import measure_throughput_keras
+from snippets.time_in_turns import time_in_turns
 from snippets.train_rates_keras import train_rates_keras
 from throughput_findings import throughput_findings
 from throughput_problem import *
@@ -49,12 +52,6 @@ else:
     torch.backends.cuda.matmul.allow_tf32 = False
 machine = "gpu" if on_gpu else "cpu"
 widths, batch_sizes = settings_for(machine)
-
-
-def wait(result):
-    # A GPU is done when a number of the result is there.
-    if on_gpu and hasattr(result, "shape"):
-        ops.convert_to_numpy(result[:1])
 
 
 # %% [markdown]
@@ -129,10 +126,10 @@ num_weights = {name: build(name).count_params() for name in widths}
 print("weights:", num_weights)
 
 # %% [markdown]
-# ## Throughput
+# ## The machine's limit
 #
-# Plain loops of `train_on_batch`; the sizes of a network take turns in random
-# order.
+# A large product of matrices and a large copy. A GPU is done when a number of
+# the result is there.
 
 # %%
 rows, numbers = MATRIX_SIZE[machine], COPIED_NUMBERS[machine]
@@ -143,13 +140,29 @@ else:
     source, target = np.ones((2, numbers), "float32")
 
 
-def copy_memory():
+def multiply():
+    ops.convert_to_numpy(ops.matmul(matrix, matrix)[0, 0])
+
+
+def copy():
     if on_gpu:
         # Reads and writes as much as a copy, which is none in TensorFlow.
-        return source + 1.0
-    return np.copyto(target, source)
+        ops.convert_to_numpy((source + 1.0)[0])
+    else:
+        np.copyto(target, source)
 
 
+limits = {"product": multiply, "copy": copy}
+limit_seconds = time_in_turns(limits, NUM_REPEATS, 0, time.perf_counter)
+
+# %% [markdown]
+# ## Throughput
+#
+# Plain loops of `train_on_batch`; the sizes of a network take turns in random
+# order.
+
+
+# %%
 def measure(name):
     return measure_throughput_keras(
         compiled(name),
@@ -160,13 +173,12 @@ def measure(name):
     )
 
 
-limits = {"product": lambda: ops.matmul(matrix, matrix), "copy": copy_memory}
-throughput, limit_seconds = time_networks(widths, measure, limits, wait)
+throughput = {name: measure(name) for name in widths}
 
 # %% [markdown]
 # ## The first update
 #
-# Updates of the same batch size follow, then a second size, then a third.
+# It builds and traces.
 
 
 # %%
@@ -177,7 +189,7 @@ def start():
     return lambda size: model.train_on_batch(x[:size], y[:size])
 
 
-first_seconds = time_first_updates(start, wait)
+first_seconds = time_first_updates(start)
 
 # %% [markdown]
 # ## Train to the target

@@ -100,63 +100,31 @@ def random_data(name, count, image_shape):
 
 
 # %% [markdown]
-# ## What to time
+# ## The first update
 #
-# One network after the other. Before and between them the machine's limit is
-# measured, by a large product of matrices and a large copy, so that a slow
-# moment falls on all of them.
+# Of new networks, in a process that has trained others before. Updates of the
+# same batch size follow, then a second size, then a third.
 
 
 # %%
-def seconds_of(work, wait):
-    """Of one call. wait: called with what it gave, until a GPU is done."""
-    wait(None)
-    start = time.perf_counter()
-    wait(work())
-    return time.perf_counter() - start
-
-
-def time_networks(names, measure, limits, wait):
-    """What is measured of each network, and seconds of each limit.
-
-    measure: name -> what a snippet measures of its throughput.
-    limits: {"product" and "copy": function that makes one}.
-    """
-    throughput, seconds = {}, {kind: [] for kind in limits}
-
-    def measure_limits(num_repeats):
-        gc.disable()
-        for _ in range(num_repeats):
-            for kind, work in limits.items():
-                seconds[kind].append(seconds_of(work, wait))
-        gc.enable()
-
-    # The first ones are not counted.
-    measure_limits(2)
-    seconds = {kind: [] for kind in limits}
-    for name in names:
-        measure_limits(4)
-        throughput[name] = measure(name)
-        print(f"{name}: knee at {throughput[name]['knee']:.3g} examples")
-    measure_limits(4)
-    return throughput, seconds
-
-
-def time_first_updates(start, wait):
+def time_first_updates(start):
     """Seconds [networks, 4]: first update, a later one, second, third size.
 
-    Of new networks, in a process that has trained others before.
     start: () -> function that makes one update at a batch size.
     """
+
+    def seconds_of(update, batch_size):
+        began = time.perf_counter()
+        update(batch_size)
+        return time.perf_counter() - began
 
     def time_one():
         update = start()
         first, *later = (
-            seconds_of(lambda: update(FIRST_BATCH_SIZE), wait)
-            for _ in range(10)
+            seconds_of(update, FIRST_BATCH_SIZE) for _ in range(10)
         )
-        second = seconds_of(lambda: update(FIRST_BATCH_SIZE - 1), wait)
-        third = seconds_of(lambda: update(FIRST_BATCH_SIZE - 2), wait)
+        second = seconds_of(update, FIRST_BATCH_SIZE - 1)
+        third = seconds_of(update, FIRST_BATCH_SIZE - 2)
         return first, np.median(later), second, third
 
     gc.disable()
@@ -169,9 +137,9 @@ def time_first_updates(start, wait):
 # ## Time to a target
 #
 # MNIST-1D, drawn anew for each seed. All seeds and rates of a batch size are
-# trained at once; how long an update takes is measured above, in a plain
-# loop. A rate is chosen where the last seed reaches the target soonest on
-# validation data; the updates are those to the target on test data.
+# trained at once; how long an update takes is measured in a plain loop. A rate
+# is chosen where the last seed reaches the target soonest on validation data;
+# the updates are those to the target on test data.
 
 
 # %%

@@ -15,11 +15,14 @@ import os
 # One thread, so that the result does not depend on the number of cores.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import time
+
 import torch
 from torch import nn
 
 from snippets.build_mlp_torch import build_mlp_torch
 from snippets.measure_throughput_torch import measure_throughput_torch
+from snippets.time_in_turns import time_in_turns
 from snippets.train_rates_torch import train_rates_torch
 from throughput_findings import throughput_findings
 from throughput_problem import *
@@ -38,7 +41,7 @@ device = torch.device("cuda" if on_gpu else "cpu")
 widths, batch_sizes = settings_for(machine)
 
 
-def wait(_):
+def wait():
     if on_gpu:
         torch.cuda.synchronize()
 
@@ -124,18 +127,35 @@ num_weights = {
 print("weights:", num_weights)
 
 # %% [markdown]
-# ## Throughput
+# ## The machine's limit
 #
-# Plain loops; the sizes of a network take turns in random order.
+# A large product of matrices and a large copy.
 
 # %%
 matrix = torch.rand(MATRIX_SIZE[machine], MATRIX_SIZE[machine], device=device)
 source = torch.rand(COPIED_NUMBERS[machine], device=device)
 target = torch.empty_like(source)
-limits = {
-    "product": lambda: matrix @ matrix,
-    "copy": lambda: target.copy_(source),
-}
+
+
+def multiply():
+    matrix @ matrix
+    wait()
+
+
+def copy():
+    target.copy_(source)
+    wait()
+
+
+limits = {"product": multiply, "copy": copy}
+limit_seconds = time_in_turns(limits, NUM_REPEATS, 0, time.perf_counter)
+
+# %% [markdown]
+# ## Throughput
+#
+# Plain loops; the sizes of a network take turns in random order.
+
+# %%
 
 
 def measure(name):
@@ -149,12 +169,12 @@ def measure(name):
     )
 
 
-throughput, limit_seconds = time_networks(widths, measure, limits, wait)
+throughput = {name: measure(name) for name in widths}
 
 # %% [markdown]
 # ## The first update
 #
-# Updates of the same batch size follow, then a second size, then a third.
+# A plain loop again.
 
 
 # %%
@@ -169,11 +189,12 @@ def start():
         optimizer.zero_grad()
         loss_function(model(x[:size]), y[:size]).backward()
         optimizer.step()
+        wait()
 
     return update
 
 
-first_seconds = time_first_updates(start, wait)
+first_seconds = time_first_updates(start)
 
 # %% [markdown]
 # ## Train to the target
