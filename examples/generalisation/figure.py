@@ -1,10 +1,16 @@
 """Draws what the generalisation programs measured."""
 
 from _guide.site.style import (
+    FRAMEWORK_NAMES,
+    INK,
     batch_axis,
+    draw_intervals,
     draw_line,
+    measured,
+    new_figure,
     result_panels,
 )
+from _guide.site.table import Table, low_to_high
 
 # One over the rates at which each size was measured at equal loss.
 INVERSE_RATES = {
@@ -19,11 +25,14 @@ BUDGETS = {
     "updates": ["50", "100", "200"],
     "time": ["40", "80", "160"],
 }
+# What is compared with a batch of 32, at what, and under which key.
+COMPARED = [4, 256, 1000]
 GAPS = {
-    "one_rate": "one rate",
-    "epochs": "epochs",
-    "updates": "updates",
-    "early": "best",
+    "One rate": "gap.one_rate",
+    "Epochs": "gap.epochs",
+    "Updates": "gap.updates",
+    "Best length": "gap.early",
+    "Equal loss": "level_gap",
 }
 
 
@@ -39,12 +48,20 @@ def accuracy(results, kind):
 
 
 def gaps(results):
-    figure, panels = result_panels(results, "Points from batch size 32", 2.9)
-    for axis, framework, _, result in panels:
-        for regime, label in GAPS.items():
-            drawn = result["series"][f"gap.{regime}"]
-            draw_line(axis, drawn, label, framework=framework)
-        batch_axis(axis)
+    """A panel for each size, a row for each comparison."""
+    figure, axes = new_figure(rows=len(COMPARED), height=5.2)
+    for axis, size in zip(axes, COMPARED):
+        axis.set_title(f"batch_size={size}")
+        axis.axvline(0, color=INK, linewidth=0.8)
+        rows = {
+            name: {
+                framework: result["values"][f"{key}.{size}"]
+                for (framework, _), result in measured(results).items()
+            }
+            for name, key in GAPS.items()
+        }
+        draw_intervals(axis, rows)
+    axes[-1].set_xlabel("Points from batch size 32")
     return figure
 
 
@@ -92,3 +109,18 @@ def draw(results):
     drawn["sharpness"] = sharpness(results)
     drawn["accuracy_by_sharpness"] = against_sharpness(results)
     return drawn
+
+
+def tables(results):
+    """The gaps once more, as numbers."""
+    rows = [
+        [f"{name}, {FRAMEWORK_NAMES[framework]}"]
+        + [
+            low_to_high(result["values"][f"{key}.{size}"], 1)
+            for size in COMPARED
+        ]
+        for name, key in GAPS.items()
+        for (framework, _), result in measured(results).items()
+    ]
+    sizes = [f"`{size}`" for size in COMPARED]
+    return {"gaps_table": Table(["Points from `32`", *sizes], rows)}

@@ -62,12 +62,12 @@ INTERVALS = {
             "Linear": "lost.linear.{}",
         },
         COSTS,
-        "Test accuracy lost, percentage points",
+        "Percentage points lost",
     ),
     "gaps": (
         {"`256`": "curve_gap.{}.256", "`1024`": "curve_gap.{}.1024"},
         GAPS,
-        "Test accuracy against 64, percentage points",
+        "Percentage points against 64",
     ),
 }
 

@@ -108,7 +108,7 @@ def count_all(run_case):
 # ## What is taken together
 #
 # Random orders of the digits for the printed loss, and for the gradient of
-# all examples: another order of them, and two halves that share no example.
+# all examples: another order of them, and two parts that share no example.
 
 
 # %%
@@ -119,7 +119,7 @@ def left_over_orders():
 
 
 def gradient_distances(full_gradient):
-    """Of another order, and of the halves, in lengths: [2, seeds].
+    """Of another order, and of the two parts, in lengths: [2, seeds].
 
     full_gradient: (seed of the weights, examples) -> the gradient, flat.
     """

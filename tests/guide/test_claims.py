@@ -16,6 +16,8 @@ from _guide.project import GuideError, Program, programs
 from _guide.site import claims_page
 from _guide.site.pages import write_pages
 
+pytestmark = pytest.mark.quick
+
 PROGRAM = """\
 # %% [markdown]
 # # Small
@@ -295,6 +297,11 @@ BROKEN = {
         "−21.3<",
         "¦−21.2<",
         "claim 15: text says −21.2, measured −21.3 [−23.0–−20.0] (small.cpu:",
+    ),
+    "a number in words": (
+        ">50</data> \\\nof",
+        ">50</data> \\\nand ¦a third of",
+        "claim 5: a bare number, a third of;",
     ),
     "words that do not hold": (
         ">trails<",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from _guide.check.agreement import APART, Verdict, grounds, plain
 from _guide.check.ledger import LedgerError
-from _guide.check.text import Lines, closest, read
+from _guide.check.text import NUMERIC, Lines, closest, read
 
 if TYPE_CHECKING:
     from _guide.check.everything import Examined
@@ -95,7 +95,7 @@ class Phrases:
         key = reference.key
         without_code = re.sub(r"`[^`]*`|\$[^$]*\$|<code>.*?</code>", "", text)
         shown, words = plain(text), folded(text)
-        if re.search(r"\d", without_code) or not without_code.strip():
+        if NUMERIC.search(without_code) or not without_code.strip():
             return Verdict(
                 f"text says {shown}, but {reference} is a judgement, which has "
                 "no number; bind the number to a value, or write words"
