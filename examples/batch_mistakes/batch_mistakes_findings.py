@@ -8,6 +8,7 @@
 import numpy as np
 
 from batch_mistakes_problem import *
+from snippets.count_updates import count_updates
 from snippets.keep_findings import keep_findings
 
 # A relative difference below this is rounding. Set beforehand.
@@ -152,6 +153,8 @@ def keep_epochs(found, observed):
 
 def keep_sorted(found, observed):
     """Predictions on test data after sorted and after shuffled training."""
+    updates = count_updates(NUM_TRAIN, BATCH_SIZE)
+    found.exact(f"updates_per_epoch.{BATCH_SIZE}", updates, "updates")
     accuracy = {}
     for name in ("sorted", "shuffled"):
         predicted = np.array(observed[name])

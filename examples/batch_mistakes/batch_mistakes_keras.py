@@ -23,6 +23,7 @@ from keras import ops
 
 from batch_mistakes_findings import batch_mistakes_findings
 from batch_mistakes_problem import *
+from snippets.build_mlp_keras import build_mlp_keras
 from snippets.sum_embedding_gradients_keras import (
     sum_embedding_gradients_keras,
 )
@@ -46,14 +47,7 @@ tf.config.set_logical_device_configuration(
 # %%
 # --8<-- [start:common]
 def build_model(seed):
-    keras.utils.set_random_seed(seed)
-    return keras.Sequential(
-        [
-            keras.Input((NUM_FEATURES,)),
-            keras.layers.Dense(HIDDEN_UNITS, activation="relu"),
-            keras.layers.Dense(NUM_CLASSES),
-        ]
-    )
+    return build_mlp_keras([NUM_FEATURES, HIDDEN_UNITS, NUM_CLASSES], seed)
 
 
 def mean_loss(labels, outputs):

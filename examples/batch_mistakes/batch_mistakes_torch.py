@@ -23,14 +23,13 @@ from torch.utils.data.distributed import DistributedSampler
 
 from batch_mistakes_findings import batch_mistakes_findings
 from batch_mistakes_problem import *
+from snippets.build_mlp_torch import build_mlp_torch
 
 torch.set_num_threads(1)
 torch.manual_seed(FIRST_SEED)
 
 # %% [markdown]
 # ## Network
-#
-# The initial weights are those that Keras draws; PyTorch's own are smaller.
 
 # %%
 train_data, sorted_data, whole, few, left_over, tokens = (
@@ -41,17 +40,7 @@ train_data, sorted_data, whole, few, left_over, tokens = (
 
 # --8<-- [start:common]
 def build_model(seed):
-    random = torch.Generator().manual_seed(seed)
-    model = nn.Sequential(
-        nn.Linear(NUM_FEATURES, HIDDEN_UNITS),
-        nn.ReLU(),
-        nn.Linear(HIDDEN_UNITS, NUM_CLASSES),
-    )
-    # The initial weights that Keras draws.
-    for layer in model[::2]:
-        nn.init.xavier_uniform_(layer.weight, generator=random)
-        nn.init.zeros_(layer.bias)
-    return model
+    return build_mlp_torch([NUM_FEATURES, HIDDEN_UNITS, NUM_CLASSES], seed)
 
 
 def mean_loss(outputs, labels):

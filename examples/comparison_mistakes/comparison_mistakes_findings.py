@@ -161,8 +161,9 @@ def keep_rates(found, runs):
     found.judge("root.leaves_large_behind", found["points_behind.root"] > 1)
 
     for size in (SMALL, LARGE):
-        updates = updates_per_epoch[size] * NUM_EPOCHS
-        found.exact(f"updates.{size}", updates, "updates")
+        per_epoch = updates_per_epoch[size]
+        found.exact(f"updates_per_epoch.{size}", per_epoch, "updates")
+        found.exact(f"updates.{size}", per_epoch * NUM_EPOCHS, "updates")
     epochs = num_updates / updates_per_epoch[LARGE]
     found.exact("epochs_for_equal_updates", epochs, "epochs")
     root = root_called_linear(1.0, OLD_SIZE, NEW_SIZE)

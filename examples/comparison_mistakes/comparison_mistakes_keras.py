@@ -17,30 +17,14 @@ os.environ["TF_NUM_INTEROP_THREADS"] = "1"
 
 import math
 import time
-from functools import partial
 
 import keras
 import numpy as np
 
 from comparison_mistakes_findings import comparison_mistakes_findings
 from comparison_mistakes_problem import *
+from snippets.build_mlp_keras import build_mlp_keras
 from snippets.train_rates_keras import train_rates_keras
-
-# %% [markdown]
-# ## Network
-
-
-# %%
-def build_model(seed, num_features=NUM_FEATURES, num_classes=NUM_CLASSES):
-    keras.utils.set_random_seed(seed)
-    return keras.Sequential(
-        [
-            keras.Input((num_features,)),
-            keras.layers.Dense(HIDDEN_UNITS, activation="relu"),
-            keras.layers.Dense(num_classes),
-        ]
-    )
-
 
 # %% [markdown]
 # ## All seeds at once
@@ -49,6 +33,10 @@ def build_model(seed, num_features=NUM_FEATURES, num_classes=NUM_CLASSES):
 
 
 # %%
+def build_model(seed, features=NUM_FEATURES, classes=NUM_CLASSES):
+    return build_mlp_keras([features, HIDDEN_UNITS, classes], seed)
+
+
 def train_rates(seeds, shape, *arguments, **options):
     models = [build_model(seed, *shape) for seed in seeds]
     return train_rates_keras(models, *arguments, **options)
@@ -197,7 +185,7 @@ def fixed_milestone(batch_size, milestone):
 
 
 # --8<-- [end:fixed_milestone]
-schedules = {name: fixed_milestone(*each) for name, each in MILESTONES.items()}
+schedules = {name: fixed_milestone(*each) for name, each in milestones.items()}
 
 # %% [markdown]
 # ## Time each size to a target, at the best rate of its grid

@@ -8,12 +8,14 @@
 import math
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 from sklearn.datasets import make_classification
 
 from snippets.count_updates import count_updates
 from snippets.measure_input_share import measure_input_share
+from snippets.stack_data_sets import stack_data_sets
 
 SHORT = False
 
@@ -102,11 +104,12 @@ RANDOM_EPOCHS = 2 if SHORT else 10
 race_seeds = range(FIRST_SEED, FIRST_SEED + RACE_SEEDS)
 seeds = race_seeds[:NUM_SEEDS]
 validations = [f"validation{number}" for number in range(VALIDATION_SETS)]
+split = [NUM_TRAIN, NUM_TEST, *[NUM_VALIDATION] * VALIDATION_SETS]
 
 
 def draw_data(seed):
     return make_classification(
-        NUM_TRAIN + NUM_TEST + NUM_VALIDATION * VALIDATION_SETS,
+        sum(split),
         n_features=NUM_FEATURES,
         n_informative=NUM_INFORMATIVE,
         n_classes=NUM_CLASSES,
@@ -132,19 +135,12 @@ def labels_to_learn(rows, seed):
 
 
 # --8<-- [end:labels_to_learn]
-def stack_data(drawn, parts):
-    """{part: (x [seeds, examples, features], y [seeds, examples])}."""
-    x = np.stack([x for x, _ in drawn]).astype("float32")
-    y = np.stack([y for _, y in drawn]).astype("int32")
-    ends = np.cumsum(list(parts.values()))[:-1]
-    xs, ys = (np.split(each, ends, axis=1) for each in (x, y))
-    return {name: (x, y) for name, x, y in zip(parts, xs, ys)}
-
-
-whole = stack_data(
-    [draw_data(seed) for seed in race_seeds],
-    {"train": NUM_TRAIN, "test": NUM_TEST}
-    | dict.fromkeys(validations, NUM_VALIDATION),
+# {part: (x [seeds, examples, features], y [seeds, examples])}.
+whole = dict(
+    zip(
+        ["train", "test", *validations],
+        stack_data_sets(draw_data, race_seeds, split),
+    )
 )
 data = {name: whole[name] for name in ("train", "test")}
 # What the plain runs train on.
@@ -246,10 +242,9 @@ def run_all(train):
         (random_labels, RANDOM_SIZES),
         (labels_to_learn, RANDOM_SIZES[::2]),
     ):
-        made = stack_data(
-            [make(RANDOM_ROWS + RANDOM_TEST, seed) for seed in seeds],
-            {"train": RANDOM_ROWS, "test": RANDOM_TEST},
-        )
+        draw = partial(make, RANDOM_ROWS + RANDOM_TEST)
+        parts = stack_data_sets(draw, seeds, [RANDOM_ROWS, RANDOM_TEST])
+        made = dict(zip(["train", "test"], parts))
         for size in sizes:
             looks = [count_updates(RANDOM_ROWS, size, RANDOM_EPOCHS)]
             name = f"{make.__name__}.{size}"
@@ -308,7 +303,7 @@ def milestone_by_share(batch_size):
 
 
 # --8<-- [end:milestone_by_share]
-MILESTONES = {
+milestones = {
     "small": (SMALL, milestone_by_share(SMALL)),
     "large": (LARGE, milestone_by_share(SMALL)),
     "mended": (LARGE, milestone_by_share(LARGE)),

@@ -15,34 +15,14 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import math
 import time
-from functools import partial
 
 import torch
 from torch import nn
 
 from comparison_mistakes_findings import comparison_mistakes_findings
 from comparison_mistakes_problem import *
+from snippets.build_mlp_torch import build_mlp_torch
 from snippets.train_rates_torch import train_rates_torch
-
-# %% [markdown]
-# ## Network
-#
-# The initial weights are those that Keras draws; PyTorch's own are smaller.
-
-
-# %%
-def build_model(seed, num_features=NUM_FEATURES, num_classes=NUM_CLASSES):
-    random = torch.Generator().manual_seed(seed)
-    model = nn.Sequential(
-        nn.Linear(num_features, HIDDEN_UNITS),
-        nn.ReLU(),
-        nn.Linear(HIDDEN_UNITS, num_classes),
-    )
-    for layer in model[::2]:
-        nn.init.xavier_uniform_(layer.weight, generator=random)
-        nn.init.zeros_(layer.bias)
-    return model
-
 
 # %% [markdown]
 # ## All seeds at once
@@ -51,6 +31,10 @@ def build_model(seed, num_features=NUM_FEATURES, num_classes=NUM_CLASSES):
 
 
 # %%
+def build_model(seed, features=NUM_FEATURES, classes=NUM_CLASSES):
+    return build_mlp_torch([features, HIDDEN_UNITS, classes], seed)
+
+
 def tensors(x, y):
     return torch.tensor(x), torch.tensor(y).long()
 
@@ -222,7 +206,7 @@ def fixed_milestone(batch_size, milestone):
 
 
 # --8<-- [end:fixed_milestone]
-schedules = {name: fixed_milestone(*each) for name, each in MILESTONES.items()}
+schedules = {name: fixed_milestone(*each) for name, each in milestones.items()}
 
 # %% [markdown]
 # ## Time each size to a target, at the best rate of its grid

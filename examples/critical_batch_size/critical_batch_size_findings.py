@@ -103,10 +103,12 @@ def keep_targets(found, studies, update_seconds):
         size: update_seconds[size] * np.exp(np.log(updates).mean())
         for size, updates in zip(early.sizes, early.updates)
     }
-    for size in (SMALLEST, LARGEST):
+    for size in sorted({SMALLEST, 1024, LARGEST}):
         updates = early.updates[early.sizes.index(size)]
         place = f"{early.place}.{size}"
         found.ratio(f"updates.{place}", updates, "updates", reason=NOT_REACHED)
+        if size not in (SMALLEST, LARGEST):
+            continue
         epochs = updates * size / num_examples
         found.ratio(f"epochs.{place}", epochs, "epochs", reason=NOT_REACHED)
         key = f"seconds_against_reference.{place}"
@@ -114,9 +116,6 @@ def keep_targets(found, studies, update_seconds):
         found.ratio(key, seconds, timing=True, reason=NOT_REACHED)
         per_epoch = -(-num_examples // size)
         found.exact(f"updates_per_epoch.{size}", per_epoch, "updates")
-    key = f"updates.{early.place}.1024"
-    updates = early.updates[early.sizes.index(1024)]
-    found.ratio(key, updates, "updates", reason=NOT_REACHED)
 
 
 def keep_fits(found, studies):

@@ -11,6 +11,7 @@ from _guide.site.style import (
     measured,
     new_figure,
 )
+from _guide.site.table import Table, low_to_high
 
 SIZES = [8, 128, 512]
 DATA_SET_SIZES = [500, 2000, 10000, 50000]
@@ -167,3 +168,23 @@ def draw(results):
     drawn = {name: by_data(results, arms) for name, arms in FIGURES.items()}
     drawn["flow"] = flow()
     return drawn
+
+
+def tables(results):
+    """Points of the largest batch above a batch of 32."""
+    rows = [
+        [f"{arm}, {FRAMEWORK_NAMES[framework]}"]
+        + [
+            low_to_high(result["values"][f"gap.{key}.{count}.512"], 1)
+            for count in DATA_SET_SIZES
+        ]
+        for key, arm in {
+            "low": "Epochs, rate `0.001`",
+            "high": "Epochs, rate `0.01`",
+            "tuned": "Epochs, tuned",
+            "updates": "Updates, tuned",
+        }.items()
+        for (framework, _), result in measured(results).items()
+    ]
+    counts = [f"`{count}`" for count in DATA_SET_SIZES]
+    return {"gaps_table": Table(["Examples", *counts], rows)}

@@ -73,20 +73,13 @@ def keep_budgets(found, runs):
     """Accuracies and losses under each regime, and gaps between sizes."""
     on_the_edge = 0
     for regime in REGIMES:
-        gaps = [
-            runs.percent(regime, size)
-            - runs.percent(regime, REFERENCE_BATCH_SIZE)
-            for size in BATCH_SIZES
-        ]
-        for size, gap in zip(BATCH_SIZES, gaps):
-            if size != REFERENCE_BATCH_SIZE:
-                timed = regime == "time"
-                found.mean(f"gap.{regime}.{size}", gap, POINTS, timing=timed)
-            if regime != "one_rate":
-                last_rate = len(RATE_EXPONENTS[size]) - 1
-                on_the_edge += runs.chosen(regime, size) in (0, last_rate)
-        if regime != "time":
-            found.curve(f"gap.{regime}", BATCH_SIZES, gaps, POINTS)
+        level = runs.percent(regime, REFERENCE_BATCH_SIZE)
+        for size in OTHERS:
+            gap, timed = runs.percent(regime, size) - level, regime == "time"
+            found.mean(f"gap.{regime}.{size}", gap, POINTS, timing=timed)
+        for size in BATCH_SIZES if regime != "one_rate" else []:
+            last_rate = len(RATE_EXPONENTS[size]) - 1
+            on_the_edge += runs.chosen(regime, size) in (0, last_rate)
     found.exact("best_rates_on_the_edge", on_the_edge, "rates")
     for budget, amounts in AMOUNTS.items():
         for number, amount in enumerate(amounts):
@@ -96,14 +89,19 @@ def keep_budgets(found, runs):
                 for size in BATCH_SIZES
             ]
             found.curve(name, BATCH_SIZES, accuracy, "percent")
-    for size in (4, 256):
-        accuracy = runs.percent("early", size)
-        found.mean(f"accuracy.early.{size}", accuracy, "percent")
-        accuracy = runs.percent("early", size, "train")
-        found.mean(f"train_accuracy.early.{size}", accuracy, "percent")
-    for size in (REFERENCE_BATCH_SIZE, LARGEST):
-        loss = runs.tuned("updates", size, "train", "loss")
-        found.mean(f"train_loss.updates.{size}", loss, "loss")
+    for size in (4, REFERENCE_BATCH_SIZE, 256):
+        for part, name in {
+            "test": "accuracy",
+            "train": "train_accuracy",
+        }.items():
+            accuracy = runs.percent("early", size, part)
+            found.mean(f"{name}.early.{size}", accuracy, "percent")
+    accuracy = runs.percent("one_rate", LARGEST, "train")
+    found.mean(f"train_accuracy.one_rate.{LARGEST}", accuracy, "percent")
+    for regime in ("epochs", "updates"):
+        for size in (REFERENCE_BATCH_SIZE, LARGEST):
+            loss = runs.tuned(regime, size, "train", "loss")
+            found.mean(f"train_loss.{regime}.{size}", loss, "loss")
     for size in (SMALLEST, LARGEST):
         # Runs whose own best look is the last one might have gone on.
         seen = runs.runs[size]["validation", "accuracy"]
@@ -211,17 +209,16 @@ def keep_level(found, level):
 def judge_level(found):
     gap = found[f"level_gap.{SMALLEST}"]
     found.judge("smallest_is_level_at_equal_loss", gap.within(MARGIN_POINTS))
-    for key, truth in {
-        "largest_is_behind_at_equal_loss": found[
-            "level_gap.largest_less_smallest"
-        ]
-        < 0,
-        "largest_is_sharper_at_equal_loss": found["sharpness_ratio"] > 1,
-        "sharpness_falls_with_the_rate": found["sharpness_slope.rate"] < 0,
-        "sharpness_rises_with_the_batch": found["sharpness_slope.batch"] > 0,
-        "sharper_scores_lower": found["rank.sharpness_and_accuracy"] < 0,
-    }.items():
-        found.judge(key, truth)
+    less = found["level_gap.largest_less_smallest"]
+    found.judge("largest_is_behind_at_equal_loss", less < 0)
+    ratio = found["sharpness_ratio"]
+    found.judge("largest_is_sharper_at_equal_loss", ratio > 1)
+    slope = found["sharpness_slope.rate"]
+    found.judge("sharpness_falls_with_the_rate", slope < 0)
+    slope = found["sharpness_slope.batch"]
+    found.judge("sharpness_rises_with_the_batch", slope > 0)
+    ranks = found["rank.sharpness_and_accuracy"]
+    found.judge("sharper_scores_lower", ranks < 0)
 
 
 def keep_rescaling(found, rescaling, of_one):
@@ -245,20 +242,20 @@ def keep_rescaling(found, rescaling, of_one):
     )
 
 
-def plot_gaps(found):
-    """Test accuracy less that of the reference size, in one picture."""
+def plot_accuracy(found):
+    """Test accuracy against batch size, for the longest of each budget."""
     figure, axis = plt.subplots(layout="constrained")
-    for name, line in found.series.items():
-        if name.startswith("gap."):
-            axis.plot(line["x"], line["y"], marker="o", label=name[4:])
+    for budget, amounts in AMOUNTS.items():
+        line = found.series[f"accuracy_by_size.{budget}.{len(amounts) - 1}"]
+        axis.plot(line["x"], line["y"], marker="o", label=budget)
     axis.set_xscale("log", base=2)
-    axis.set(xlabel="batch size", ylabel=POINTS)
+    axis.set(xlabel="batch size", ylabel="test accuracy in percent")
     axis.legend()
     plt.show()
 
 
 def generalisation_findings(update_seconds, runs, level, rescaling, of_one):
-    """Values, judgements and series, and a picture of the gaps.
+    """Values, judgements and series, and a picture of the accuracies.
 
     update_seconds: {batch size: [repeats]}.
     runs: {batch size: {"looks", "budgets", (part, what): [looks, rates,
@@ -280,5 +277,5 @@ def generalisation_findings(update_seconds, runs, level, rescaling, of_one):
     keep_level(found, Level(level))
     judge_level(found)
     keep_rescaling(found, rescaling, of_one)
-    plot_gaps(found)
+    plot_accuracy(found)
     return found.report()

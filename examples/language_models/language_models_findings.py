@@ -146,21 +146,17 @@ def keep_ratios(found, runs):
     found.ratio("ratio_too_high.adam_short.1", too_high)
     grows = ratio("sgd", REFERENCE_BATCH_SIZE) / ratio("sgd", SMALLEST)
     found.ratio(f"sgd_ratio_grows.{REFERENCE_BATCH_SIZE}", grows)
-    for key, truth in {
-        "kept_half_life_helps_at_one": found["ratio.adam_short.1"] > 1,
-        "kept_half_life_forgives_at_one": found["ratio_too_high.adam_short.1"]
-        > 1,
-        "default_beta_is_better_at_the_largest": found[
-            f"ratio.adam_default.{LARGEST}"
-        ]
-        < 1,
-        "sgd_comes_closer_at_one": found[
-            f"sgd_ratio_grows.{REFERENCE_BATCH_SIZE}"
-        ]
-        > 1,
-        "sgd_is_behind_at_one": found["ratio.sgd.1"] > 1,
+    for judgement, key in {
+        "kept_half_life_helps_at_one": "ratio.adam_short.1",
+        "kept_half_life_forgives_at_one": "ratio_too_high.adam_short.1",
+        "sgd_comes_closer_at_one": f"sgd_ratio_grows.{REFERENCE_BATCH_SIZE}",
+        "sgd_is_behind_at_one": "ratio.sgd.1",
     }.items():
-        found.judge(key, truth)
+        found.judge(judgement, found[key] > 1)
+    found.judge(
+        "default_beta_is_better_at_the_largest",
+        found[f"ratio.adam_default.{LARGEST}"] < 1,
+    )
 
 
 def keep_rates(found, runs):
@@ -168,12 +164,12 @@ def keep_rates(found, runs):
     on_the_edge = 0
     for kind in KINDS:
         best = {size: runs.best_rates(kind, size) for size in BATCH_SIZES}
-        keys = [f"best_rate.{kind}.{size}" for size in BATCH_SIZES]
-        for key, size in zip(keys, BATCH_SIZES):
-            found.ratio(key, best[size], "1")
+        for size in BATCH_SIZES:
             chosen = runs.chosen_rates(kind, size)
             on_the_edge += np.isin(chosen, (0, NUM_RATES - 1)).any()
-        found.line(f"best_rate.{kind}", BATCH_SIZES, keys)
+        rows = [mean_interval(best[size], ratio=True) for size in BATCH_SIZES]
+        mean, low, high = zip(*rows)
+        found.points(f"best_rate.{kind}", BATCH_SIZES, mean, "1", low, high)
         rates = np.log2([best[size] for size in SMALL_SIZES])
         slope = np.polyfit(np.log2(SMALL_SIZES), rates, 1)[0]
         key = f"exponent.small.{kind}"
@@ -199,8 +195,10 @@ def keep_rates(found, runs):
 
 def keep_costs(found, runs, update_seconds):
     """What a pass and the way to the table take, in epochs and seconds."""
-    seconds = {size: np.array(each) for size, each in update_seconds.items()}
-    cost = {size: seconds[size] / seconds[SMALLEST] for size in BATCH_SIZES}
+    cost = {
+        size: seconds / update_seconds[SMALLEST]
+        for size, seconds in update_seconds.items()
+    }
     for size in (16, LARGEST):
         found.ratio(f"update_cost.{size}", cost[size], timing=True)
     epoch_cost = cost[LARGEST] * SMALLEST / LARGEST
@@ -230,7 +228,7 @@ def keep_costs(found, runs, update_seconds):
             for budget, per_update in {
                 "epoch": size / NUM_EXAMPLES,
                 "update": 1,
-                "second": seconds[size].mean(),
+                "second": update_seconds[size].mean(),
             }.items():
                 name = f"loss_by_{budget}.{kind}.{size}"
                 found.curve(name, updates * per_update, excess, "nats")

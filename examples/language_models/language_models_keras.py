@@ -50,25 +50,16 @@ def build_model(seed):
 
 
 # %%
-class PlainTraining:
-    """The loop that a reader would write, for one batch size."""
-
-    def __init__(self, batch_size):
-        self.model = build_model(FIRST_SEED)
-        self.model.compile(
-            optimizer=keras.optimizers.Adam(0.001),
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        )
-        self.x = all_pairs[read[0, :batch_size].ravel()]
-        self.y = written[0, :batch_size].ravel()
-
-    def updates(self, count):
-        for _ in range(count):
-            self.model.train_on_batch(self.x, self.y)
+def prepare(x, y):
+    model = build_model(FIRST_SEED)
+    model.compile(
+        optimizer=keras.optimizers.Adam(0.001),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    return lambda: model.train_on_batch(x, y)
 
 
-plain = {size: PlainTraining(size) for size in BATCH_SIZES}
-update_seconds = take_turns(lambda size, count: plain[size].updates(count))
+update_seconds = time_updates(prepare)
 
 # %% [markdown]
 # ## Train

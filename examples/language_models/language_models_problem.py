@@ -5,11 +5,10 @@
 # work; its numbers mean nothing.
 
 # %%
-import time
-
 import numpy as np
 
 from snippets.keep_half_life import keep_half_life
+from snippets.time_in_turns import time_in_turns
 
 SHORT = False
 
@@ -36,8 +35,9 @@ MIDDLE_POWERS = {"sgd": 0.6, "adam": 0.65}
 LARGEST_EXCESS = 5.0
 NUM_SEEDS = 2 if SHORT else 12
 FIRST_SEED = 500
-TIMED_UPDATES = 2 if SHORT else 30
 TIMED_REPEATS = 2 if SHORT else 10
+# Seconds in each timing, at the least.
+TIMED_SECONDS = 0.001 if SHORT else 0.02
 
 # %% [markdown]
 # ## A language for each seed
@@ -208,23 +208,20 @@ def train_all(train):
 
 
 # %% [markdown]
-# ## In which order to time
-#
-# In seconds of the processor. Sizes take turns, so that a slow moment of the
-# machine falls on all of them. The first round is not counted.
+# ## What to time
 
 
 # %%
-def take_turns(make_updates):
-    """Seconds of an update, of each repeat, by batch size."""
+def time_updates(prepare):
+    """{batch size: seconds of the processor, of each repeat}.
 
-    def seconds(batch_size):
-        start = time.process_time()
-        make_updates(batch_size, TIMED_UPDATES)
-        return (time.process_time() - start) / TIMED_UPDATES
-
-    rounds = [
-        [seconds(batch_size) for batch_size in BATCH_SIZES]
-        for _ in range(1 + TIMED_REPEATS)
-    ]
-    return dict(zip(BATCH_SIZES, zip(*rounds[1:])))
+    prepare: (x, y), a batch of the first text -> a function that makes an
+        update with it.
+    """
+    functions = {
+        size: prepare(
+            all_pairs[read[0, :size].ravel()], written[0, :size].ravel()
+        )
+        for size in BATCH_SIZES
+    }
+    return time_in_turns(functions, TIMED_REPEATS, TIMED_SECONDS)

@@ -52,27 +52,20 @@ def build_model(seed):
 
 
 # %%
-class PlainTraining:
-    """The loop that a reader would write, for one batch size."""
+def prepare(x, y):
+    x, y = torch.from_numpy(x), torch.from_numpy(y).long()
+    model = build_model(FIRST_SEED)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.001, eps=1e-7)
 
-    def __init__(self, batch_size):
-        self.model = build_model(FIRST_SEED)
-        self.optimizer = torch.optim.Adam(
-            self.model.parameters(), lr=0.001, eps=1e-7
-        )
-        self.x = torch.tensor(all_pairs[read[0, :batch_size].ravel()])
-        self.y = torch.tensor(written[0, :batch_size].ravel()).long()
+    def update():
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
 
-    def updates(self, count):
-        for _ in range(count):
-            self.optimizer.zero_grad()
-            loss = nn.functional.cross_entropy(self.model(self.x), self.y)
-            loss.backward()
-            self.optimizer.step()
+    return update
 
 
-plain = {size: PlainTraining(size) for size in BATCH_SIZES}
-update_seconds = take_turns(lambda size, count: plain[size].updates(count))
+update_seconds = time_updates(prepare)
 
 # %% [markdown]
 # ## Train

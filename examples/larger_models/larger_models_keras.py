@@ -192,27 +192,14 @@ class Training:
             [float(self.model.test_on_batch(x, y)) for x, y in batches]
         )
 
-    def noise_scale(self):
-        return measure_noise_scale_keras(
-            self.model,
-            loss_function,
-            *self.data["training"],
-            *NOISE_BATCH_SIZES,
-            NOISE_BATCHES,
-        )["noise_scale"]
-
 
 # %% [markdown]
 # ## Train
 
 # %%
-trainings = {
-    (name, size): Training(name, size)
-    for name in NETWORKS
-    for size in BATCH_SIZES
-}
-runs = sweep(trainings, targets)
-noise = measure_noise(trainings, targets, runs)
+runs, noise = run_all(
+    Training, targets, measure_noise_scale_keras, loss_function
+)
 
 # %% [markdown]
 # ## What was found

@@ -261,17 +261,23 @@ def sweep(trainings, targets):
 
 
 # %%
-def noise_scale(training):
-    """In examples; nan where so few batches do not settle it."""
-    try:
-        return training.noise_scale()
-    except ValueError as error:
-        print("not settled:", error)
-        return np.nan
+def measure_noise(trainings, targets, runs, measure, loss_function):
+    """{network: {"start" and "target": noise scales [seeds]}}, in examples.
 
+    They are nan where so few batches do not settle it. measure: the function
+    measure_noise_scale of the framework.
+    """
 
-def measure_noise(trainings, targets, runs):
-    """{network: {"start" and "target": noise scales [seeds]}}."""
+    def noise_scale(training):
+        sizes = [*NOISE_BATCH_SIZES, NOISE_BATCHES]
+        data = training.data["training"]
+        try:
+            found = measure(training.model, loss_function, *data, *sizes)
+        except ValueError as error:
+            print("not settled:", error)
+            return np.nan
+        return found["noise_scale"]
+
     size = min(REFERENCE_BATCH_SIZE, BATCH_SIZES[-1])
     noise = {}
     for name in NETWORKS:
@@ -288,3 +294,18 @@ def measure_noise(trainings, targets, runs):
             rows.append([at_start, noise_scale(training) if there else np.nan])
         noise[name] = dict(zip(("start", "target"), np.transpose(rows)))
     return noise
+
+
+def run_all(Training, targets, *how_to_measure_noise):
+    """(what `sweep` returns, what `measure_noise` returns).
+
+    Training: the program's, of a network at one batch size.
+    """
+    trainings = {
+        (name, size): Training(name, size)
+        for name in NETWORKS
+        for size in BATCH_SIZES
+    }
+    runs = sweep(trainings, targets)
+    noise = measure_noise(trainings, targets, runs, *how_to_measure_noise)
+    return runs, noise

@@ -53,18 +53,15 @@ class Transformer(nn.Module):
         width = EMBEDDING_SIZE
         self.embed = nn.Embedding(VOCABULARY, width)
         self.positions = nn.Parameter(torch.empty(TEXT_LENGTH, width))
+        block = nn.TransformerEncoderLayer(
+            *(width, NUM_HEADS, 4 * width),
+            dropout=0.0,
+            activation="gelu",
+            batch_first=True,
+            norm_first=True,
+        )
         self.blocks = nn.TransformerEncoder(
-            nn.TransformerEncoderLayer(
-                width,
-                NUM_HEADS,
-                dim_feedforward=4 * width,
-                dropout=0.0,
-                activation="gelu",
-                batch_first=True,
-                norm_first=True,
-            ),
-            NUM_BLOCKS,
-            norm=nn.LayerNorm(width),
+            *(block, NUM_BLOCKS, nn.LayerNorm(width)),
             enable_nested_tensor=False,
         )
         self.head = nn.Linear(width, VOCABULARY)
@@ -157,27 +154,14 @@ class Training:
         losses = [loss_function(self.model(x), y) for x, y in batches]
         return torch.stack(losses).mean().item()
 
-    def noise_scale(self):
-        return measure_noise_scale_torch(
-            self.model,
-            loss_function,
-            *self.data["training"],
-            *NOISE_BATCH_SIZES,
-            NOISE_BATCHES,
-        )["noise_scale"]
-
 
 # %% [markdown]
 # ## Train
 
 # %%
-trainings = {
-    (name, size): Training(name, size)
-    for name in NETWORKS
-    for size in BATCH_SIZES
-}
-runs = sweep(trainings, targets)
-noise = measure_noise(trainings, targets, runs)
+runs, noise = run_all(
+    Training, targets, measure_noise_scale_torch, loss_function
+)
 
 # %% [markdown]
 # ## What was found

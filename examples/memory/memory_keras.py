@@ -41,7 +41,6 @@ if backend != "tensorflow":
     raise ValueError(f"this program has no path for the {backend} backend")
 gpus = tf.config.list_physical_devices("GPU")
 ON_GPU = bool(gpus)
-MACHINE = "gpu" if ON_GPU else "cpu"
 if ON_GPU:
     # So that the process that searches gets memory too.
     tf.config.experimental.set_memory_growth(gpus[0], True)
@@ -57,14 +56,10 @@ if ON_GPU:
 # %%
 def build_model(seed):
     keras.utils.set_random_seed(seed)
-    return keras.Sequential(
-        [
-            keras.Input((NUM_FEATURES,)),
-            keras.layers.Dense(HIDDEN_UNITS, activation="relu"),
-            keras.layers.Dense(HIDDEN_UNITS, activation="relu"),
-            keras.layers.Dense(NUM_CLASSES),
-        ]
-    )
+    layers = [keras.Input((NUM_FEATURES,))]
+    for _ in range(2):
+        layers.append(keras.layers.Dense(HIDDEN_UNITS, activation="relu"))
+    return keras.Sequential([*layers, keras.layers.Dense(NUM_CLASSES)])
 
 
 def build_cnn(seed):
@@ -190,6 +185,12 @@ def make_update(model, optimizer, mode="plain"):
     return update
 
 
+def start_training(kind, name, mode="plain"):
+    """The updates of a new network."""
+    model = build(kind, mode=mode)
+    return make_update(model, make_optimizer(name, model), mode)
+
+
 # %% [markdown]
 # ## What the framework keeps
 #
@@ -282,8 +283,7 @@ def measure_peak(kind, name, mode, batch_sizes):
     if ON_GPU:
         tf.config.experimental.reset_memory_stats("GPU:0")
     before, found = read_memory(), []
-    model = build(kind, mode=mode)
-    update = make_update(model, make_optimizer(name, model), mode)
+    update = start_training(kind, name, mode)
     # The first update builds the graph.
     for size in (2, *batch_sizes):
         batch = make_data(kind, size)
@@ -296,9 +296,9 @@ def measure_peak(kind, name, mode, batch_sizes):
 imports = ["import functools, gc, os, sys", "import keras"]
 imports += ["import numpy as np", "import tensorflow as tf"]
 networks = (build_model, build_cnn, build_transformer, build, make_data)
-networks += (mean_loss, make_optimizer, make_update, read_memory)
+networks += (mean_loss, make_optimizer, make_update, start_training)
 networks += (checkpoint_activations_keras, use_mixed_precision_keras)
-measuring = (in_forks, read_resident, measure_peak)
+measuring = (in_forks, read_memory, read_resident, measure_peak)
 source = source_of(globals(), imports, *networks, *measuring)
 peaks = measure_tasks(measure_peak, source, ON_GPU)
 print(peaks)
@@ -336,16 +336,10 @@ def clock():
     return time.perf_counter() if ON_GPU else time.process_time()
 
 
-def new_update(mode):
-    model = build("transformer", mode=mode)
-    update = make_update(model, make_optimizer("adam", model), mode)
-    batch = make_data("transformer", TIMED_BATCH_SIZE)
-    return lambda: update(*batch)
-
-
-held = {mode: held_per_example(mode) for mode in MODES}
-gradients = {mode: gradient_of(mode) for mode in MODES}
-seconds, losses = take_turns({mode: new_update(mode) for mode in MODES}, clock)
+batch = make_data("transformer", TIMED_BATCH_SIZE)
+held, gradients, seconds, losses = compare_modes(
+    held_per_example, gradient_of, start_training, batch, clock
+)
 
 # %% [markdown]
 # ## The largest batch that fits
@@ -357,22 +351,21 @@ seconds, losses = take_turns({mode: new_update(mode) for mode in MODES}, clock)
 def search_batch():
     """What the search found, and whether training goes on after it."""
     if ON_GPU:
-        limit = tf.config.LogicalDeviceConfiguration(BUDGETS_MIB[MACHINE])
+        limit = tf.config.LogicalDeviceConfiguration(BUDGETS_MIB["gpu"])
         tf.config.set_logical_device_configuration(
             tf.config.list_physical_devices("GPU")[0], [limit]
         )
-    model = build("transformer")
-    update = make_update(model, make_optimizer("adam", model))
+    update = start_training("transformer", "adam")
 
     def train_on(batch_size):
         update(*make_data("transformer", batch_size))
 
     # Builds the graph.
     train_on(2)
-    return search(train_on, MACHINE)
+    return search(train_on, "gpu" if ON_GPU else "cpu")
 
 
-searching = (find_largest_batch, search, search_batch, read_resident)
+searching = (find_largest_batch, search, search_batch)
 source = source_of(globals(), imports, *networks, *searching)
 limited = {
     "TF_CPU_ALLOCATOR_USE_BFC": "1",

@@ -216,26 +216,27 @@ def measure_tasks(measure_peak, source, on_gpu):
 
 
 # %% [markdown]
-# ## Time an update
+# ## With and without what saves memory
 #
-# What saves memory takes turns. The first update, which is not like the
-# others, is discarded.
+# Updates take turns. The first, which is not like the others, is discarded.
 
 
 # %%
-def take_turns(updates, clock):
-    """(seconds of an update [repeats], loss of the last), each by mode.
-
-    updates: {mode: function that makes one and returns its loss}.
-    """
+def compare_modes(held_per_example, gradient_of, start_training, batch, clock):
+    """(bytes, gradient, seconds of an update [repeats], last loss), by mode."""
+    held = {mode: held_per_example(mode) for mode in MODES}
+    gradients = {mode: gradient_of(mode) for mode in MODES}
+    updates = {
+        mode: start_training("transformer", "adam", mode) for mode in MODES
+    }
     seconds, losses = {mode: [] for mode in MODES}, {}
     for _ in range(TIMED_REPEATS + 1):
         for mode, update in updates.items():
             start = clock()
-            losses[mode] = float(update())
+            losses[mode] = float(update(*batch))
             seconds[mode].append(clock() - start)
     seconds = {mode: np.array(found[1:]) for mode, found in seconds.items()}
-    return seconds, losses
+    return held, gradients, seconds, losses
 
 
 # %% [markdown]

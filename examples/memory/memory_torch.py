@@ -36,7 +36,7 @@ from snippets.use_mixed_precision_torch import use_mixed_precision_torch
 
 # %%
 ON_GPU = torch.cuda.is_available()
-MACHINE, DEVICE = ("gpu", "cuda") if ON_GPU else ("cpu", "cpu")
+device = "cuda" if ON_GPU else "cpu"
 
 # %% [markdown]
 # ## Three networks
@@ -49,18 +49,15 @@ MACHINE, DEVICE = ("gpu", "cuda") if ON_GPU else ("cpu", "cpu")
 # %%
 def build_model(seed):
     random = torch.Generator().manual_seed(seed)
-    model = nn.Sequential(
-        nn.Linear(NUM_FEATURES, HIDDEN_UNITS),
-        nn.ReLU(),
-        nn.Linear(HIDDEN_UNITS, HIDDEN_UNITS),
-        nn.ReLU(),
-        nn.Linear(HIDDEN_UNITS, NUM_CLASSES),
-    )
-    # The initial weights that Keras draws.
-    for layer in model[::2]:
+    layers, inputs = [], NUM_FEATURES
+    for outputs in (HIDDEN_UNITS, HIDDEN_UNITS, NUM_CLASSES):
+        layer = nn.Linear(inputs, outputs)
+        # The initial weights that Keras draws.
         nn.init.xavier_uniform_(layer.weight, generator=random)
         nn.init.zeros_(layer.bias)
-    return model
+        layers += [layer, nn.ReLU()]
+        inputs = outputs
+    return nn.Sequential(*layers[:-1])
 
 
 def build_cnn(seed):
@@ -133,7 +130,7 @@ def build(kind, seed=0, mode="plain"):
     model = networks[kind](seed)
     if mode == "checkpoint":
         checkpoint_activations_torch(model, model.blocks)
-    return model.to(DEVICE)
+    return model.to(device)
 
 
 def make_data(kind, batch_size, seed=0):
@@ -142,13 +139,13 @@ def make_data(kind, batch_size, seed=0):
     if kind == "transformer":
         text = (batch_size, SEQUENCE_LENGTH + 1)
         text = torch.randint(VOCABULARY, text, generator=random)
-        return text[:, :-1].clone().to(DEVICE), text[:, 1:].clone().to(DEVICE)
+        return text[:, :-1].clone().to(device), text[:, 1:].clone().to(device)
     shape = (batch_size, NUM_FEATURES)
     if kind == "cnn":
         shape = (batch_size, IMAGE_CHANNELS, IMAGE_SIDE, IMAGE_SIDE)
     inputs = torch.randn(shape, generator=random)
     labels = torch.randint(NUM_CLASSES, (batch_size,), generator=random)
-    return inputs.to(DEVICE), labels.to(DEVICE)
+    return inputs.to(device), labels.to(device)
 
 
 def mean_loss(outputs, labels):
@@ -166,7 +163,7 @@ def make_optimizer(name, model):
 
 
 def loss_of(model, inputs, labels, mode="plain"):
-    with torch.autocast(DEVICE, torch.bfloat16, enabled=mode == "bfloat16"):
+    with torch.autocast(device, torch.bfloat16, enabled=mode == "bfloat16"):
         outputs = model(inputs)
     return mean_loss(outputs.float(), labels)
 
@@ -184,6 +181,12 @@ def make_update(model, optimizer, mode="plain"):
         return loss.detach()
 
     return update
+
+
+def start_training(kind, name, mode="plain"):
+    """The updates of a new network."""
+    model = build(kind, mode=mode)
+    return make_update(model, make_optimizer(name, model), mode)
 
 
 # %% [markdown]
@@ -291,15 +294,14 @@ def read_memory(highest=False):
 def measure_peak(kind, name, mode, batch_sizes):
     """For each size, bytes needed at most, above what was there before."""
     # Brings in the code of the framework, which is not ours to count.
-    tiny = torch.nn.Linear(4, 4).to(DEVICE)
+    tiny = torch.nn.Linear(4, 4).to(device)
     update = make_update(tiny, make_optimizer(name, tiny))
-    update(torch.ones(4, 4).to(DEVICE), torch.zeros(4).long().to(DEVICE))
+    update(torch.ones(4, 4).to(device), torch.zeros(4).long().to(device))
     gc.collect()
     if ON_GPU:
         torch.cuda.reset_peak_memory_stats()
     before, found = read_memory(), []
-    model = build(kind, mode=mode)
-    update = make_update(model, make_optimizer(name, model), mode)
+    update = start_training(kind, name, mode)
     # The first update makes the optimizer's state.
     for size in (2, *batch_sizes):
         batch = make_data(kind, size)
@@ -312,10 +314,11 @@ def measure_peak(kind, name, mode, batch_sizes):
 imports = ["import functools, gc, os, resource, sys", "import torch"]
 imports += ["from torch import nn"]
 imports += ["from torch.utils.checkpoint import checkpoint"]
+imports += [f"device = {device!r}"]
 networks = (build_model, build_cnn, build_transformer, build, make_data)
-networks += (mean_loss, loss_of, make_optimizer, make_update, read_memory)
+networks += (mean_loss, loss_of, make_optimizer, make_update, start_training)
 networks += (checkpoint_activations_torch, use_mixed_precision_torch)
-measuring = (in_forks, read_resident, measure_peak)
+measuring = (in_forks, read_memory, read_resident, measure_peak)
 source = source_of(globals(), imports, *networks, *measuring)
 peaks = measure_tasks(measure_peak, source, ON_GPU)
 print(peaks)
@@ -365,16 +368,10 @@ def clock():
     return time.process_time()
 
 
-def new_update(mode):
-    model = build("transformer", mode=mode)
-    update = make_update(model, make_optimizer("adam", model), mode)
-    batch = make_data("transformer", TIMED_BATCH_SIZE)
-    return lambda: update(*batch)
-
-
-held = {mode: held_per_example(mode) for mode in MODES}
-gradients = {mode: gradient_of(mode) for mode in MODES}
-seconds, losses = take_turns({mode: new_update(mode) for mode in MODES}, clock)
+batch = make_data("transformer", TIMED_BATCH_SIZE)
+held, gradients, seconds, losses = compare_modes(
+    held_per_example, gradient_of, start_training, batch, clock
+)
 
 # %% [markdown]
 # ## The largest batch that fits
@@ -386,15 +383,15 @@ seconds, losses = take_turns({mode: new_update(mode) for mode in MODES}, clock)
 # %%
 def search_batch():
     """What the search found, and whether training goes on after it."""
-    model = build("transformer")
-    update = make_update(model, make_optimizer("adam", model))
+    update = start_training("transformer", "adam")
 
     def train_on(batch_size):
         update(*make_data("transformer", batch_size))
 
     # Makes the optimizer's state.
     train_on(2)
-    budget = BUDGETS_MIB[MACHINE] * 2**20
+    machine = "gpu" if ON_GPU else "cpu"
+    budget = BUDGETS_MIB[machine] * 2**20
     if ON_GPU:
         total = torch.cuda.get_device_properties(0).total_memory
         share = (torch.cuda.memory_reserved() + budget) / total
@@ -403,10 +400,10 @@ def search_batch():
         with open("/proc/self/statm") as stream:
             taken = int(stream.read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (taken + budget, -1))
-    return search(train_on, MACHINE)
+    return search(train_on, machine)
 
 
-searching = (find_largest_batch, search, search_batch, read_resident)
+searching = (find_largest_batch, search, search_batch)
 source = source_of(globals(), imports, *networks, *searching)
 searched = run_in_fresh_process(source, "search_batch", [], MALLOC)
 print("budget in MiB, largest batch, errors:", *searched)

@@ -104,7 +104,7 @@ def keep_time_per_example(found, seconds):
         curve.line(name, sizes, [str(size) for size in sizes])
         found.series[f"time_per_example.{name}"] = curve.series[name]
     times = per_example["mlp"]
-    for size in (SIZES[1], SIZES[-1]):
+    for size in sorted({SIZES[1], SIZES[-1]}):
         ratios = times[size + NEXT] / times[size]
         key = f"time_per_example.mlp.{size + NEXT}"
         found.median(key, ratios, "ratio", timing=True)

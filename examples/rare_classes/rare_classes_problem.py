@@ -15,7 +15,8 @@ from snippets.stratify_batches import stratify_batches
 SHORT = False
 
 BATCH_SIZES = [32, 256, 1024]
-SMALLEST, LARGEST = 32, 1024
+SMALLEST = 32
+LARGEST = 1024
 # Sizes whose batches are only counted, in a loader of the framework.
 COUNTED_SIZES = [8, 16, 32, 64, 128, 256, 512, 1024]
 COUNTED_EPOCHS = 10
@@ -48,7 +49,8 @@ CLASS_WEIGHTS = [
     ATTACK_IN / 2,
 ]
 # Outputs and labels of one batch, for a look at the weighted loss.
-LOSS_LOGITS, LOSS_LABELS = [0.5, -1.0, 0.0, 2.0], [1, 0, 0, 0]
+LOSS_LOGITS = [0.5, -1.0, 0.0, 2.0]
+LOSS_LABELS = [1, 0, 0, 0]
 # Of a plain loop, to compare it with the training of many at once.
 FEW_UPDATES = 5
 
@@ -58,7 +60,7 @@ FEW_UPDATES = 5
 # Every replicate is a data set of its own, with exactly one attack in a
 # hundred messages to train, to validate and to test. By default,
 # make_classification draws one label in a hundred at random, which would
-# spoil a third of the attacks; `flip_y=0` leaves that out.
+# spoil many of the attacks; `flip_y=0` leaves that out.
 
 
 # %%

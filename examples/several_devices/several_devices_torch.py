@@ -70,7 +70,6 @@ class SharedBatchNorm(nn.BatchNorm1d):
 def build_model(seed, normalise=None, units=HIDDEN_UNITS):
     """normalise: None, "local" or "shared" statistics."""
     random = torch.Generator().manual_seed(seed)
-    norm = {"local": nn.BatchNorm1d, "shared": SharedBatchNorm}.get(normalise)
     sizes = [NUM_FEATURES, units, units, NUM_CLASSES]
     layers = []
     for inputs, outputs in zip(sizes, sizes[1:]):
@@ -80,7 +79,10 @@ def build_model(seed, normalise=None, units=HIDDEN_UNITS):
         nn.init.zeros_(layer.bias)
         layers.append(layer)
         if outputs != NUM_CLASSES:
-            layers += [norm(outputs, EPSILON)] if norm else []
+            if normalise:
+                shared = normalise == "shared"
+                kind = SharedBatchNorm if shared else nn.BatchNorm1d
+                layers.append(kind(outputs, EPSILON))
             layers.append(nn.ReLU())
     return nn.Sequential(*layers)
 

@@ -155,7 +155,7 @@ def keep_descent(found, sizes, updates_per_epoch, epoch_seconds):
         }.items():
             key = f"{budget}_to_target.{size}"
             found.mean(key, each, budget, reason=NOT_REACHED)
-        looks, seconds = looks_at(size), np.mean(epoch_seconds[size])
+        looks, seconds = looks_at(size), epoch_seconds[size].mean()
         for budget, x_values in {
             "epoch": looks / per_epoch,
             "update": looks,
@@ -167,7 +167,7 @@ def keep_descent(found, sizes, updates_per_epoch, epoch_seconds):
             )
 
     def update_seconds(size):
-        return np.array(epoch_seconds[size]) / updates_per_epoch[size]
+        return epoch_seconds[size] / updates_per_epoch[size]
 
     for size in (SINGLE, FULL):
         ratio = updates[size] / updates[REFERENCE_BATCH_SIZE]
@@ -299,7 +299,7 @@ def plot_descent(found):
 
 
 def what_a_batch_is_findings(
-    orders, counts, partial_weights, losses, distances, turns, runs
+    orders, counts, partial_weights, losses, distances, timed, runs
 ):
     """Values, judgements and series, and a picture of three descents.
 
@@ -309,7 +309,7 @@ def what_a_batch_is_findings(
     partial_weights: how much each example of a partial batch counts.
     losses: {"true", "usual": [orders], "batches": [orders, batches]}.
     distances: [2, seeds], of reordered and of other data's gradients.
-    turns: {batch size: updates of an epoch}, {batch size: [repeats]}, seconds.
+    timed: {batch size: updates of an epoch}, {batch size: [repeats]}, seconds.
     runs: {batch size: ...} and {order: ...} of {"loss", "accuracy"},
         [looks, rates, seeds, validation and test].
     """
@@ -318,8 +318,8 @@ def what_a_batch_is_findings(
     keep_orders(found, orders)
     keep_means(found, partial_weights, losses, distances)
     for size in (SINGLE, REFERENCE_BATCH_SIZE):
-        found.exact(f"updates_per_epoch.{size}", turns[0][size], "updates")
-    on_the_edge = keep_descent(found, sizes, *turns)
+        found.exact(f"updates_per_epoch.{size}", timed[0][size], "updates")
+    on_the_edge = keep_descent(found, sizes, *timed)
     judge_descent(found)
     on_the_edge += keep_order_study(found, order_study)
     found.exact("best_rates_on_the_edge", on_the_edge, "rates")

@@ -253,19 +253,20 @@ distances = gradient_distances(full_gradient)
 #
 # Plain `fit`, as a reader would write it.
 
+
 # %%
-plain = {batch_size: compiled_model(rate=0.01) for batch_size in BATCH_SIZES}
+def prepare(batch_size):
+    model = compiled_model(rate=0.01)
+
+    def epoch():
+        before = int(model.optimizer.iterations)
+        model.fit(x_train, y_train, batch_size=batch_size, verbose=0)
+        return int(model.optimizer.iterations) - before
+
+    return epoch
 
 
-def run_epochs(batch_size, num_epochs):
-    before = int(plain[batch_size].optimizer.iterations)
-    plain[batch_size].fit(
-        x_train, y_train, batch_size=batch_size, epochs=num_epochs, verbose=0
-    )
-    return int(plain[batch_size].optimizer.iterations) - before
-
-
-turns = take_turns(run_epochs)
+timed = time_epochs(prepare)
 
 # %% [markdown]
 # ## Train
@@ -340,5 +341,5 @@ runs = train_all(start)
 
 # %%
 results = what_a_batch_is_findings(
-    orders, counts, partial_weights, losses, distances, turns, runs
+    orders, counts, partial_weights, losses, distances, timed, runs
 )

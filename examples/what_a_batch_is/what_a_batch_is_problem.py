@@ -5,10 +5,10 @@
 # nothing.
 
 # %%
-import time
-
 import numpy as np
 from sklearn.datasets import load_digits
+
+from snippets.time_in_turns import time_in_turns
 
 SHORT = False
 
@@ -69,9 +69,9 @@ ORDER_STUDY_EPOCHS = 3 if SHORT else 30
 NUM_SEEDS = 3 if SHORT else 20
 FIRST_SEED = 500
 SEEDS = [FIRST_SEED + number for number in range(NUM_SEEDS)]
-# Epochs in one timing of each size, so that none is too short to time.
-TIMED_EPOCHS = {1: 1, 32: 1, 1000: 1} if SHORT else {1: 1, 32: 4, 1000: 20}
 TIMED_REPEATS = 2 if SHORT else 10
+# Seconds in each timing, at the least.
+TIMED_SECONDS = 0.001 if SHORT else 0.05
 
 # %% [markdown]
 # ## Data
@@ -108,7 +108,7 @@ def count_all(run_case):
 # ## What is taken together
 #
 # Random orders of the digits for the printed loss, and for the gradient of
-# all examples: another order of them, and two halves that share no example.
+# all examples: another order of them, and two parts that share no example.
 
 
 # %%
@@ -119,7 +119,7 @@ def left_over_orders():
 
 
 def gradient_distances(full_gradient):
-    """Of another order, and of the halves, in lengths: [2, seeds].
+    """Of another order, and of the two parts, in lengths: [2, seeds].
 
     full_gradient: (seed of the weights, examples) -> the gradient, flat.
     """
@@ -142,28 +142,19 @@ def gradient_distances(full_gradient):
 
 
 # %% [markdown]
-# ## In which order to time
-#
-# In processor time. The first round only warms up; then the sizes take turns.
+# ## What to time
 
 
 # %%
-def take_turns(run_epochs):
+def time_epochs(prepare):
     """Updates of an epoch, and its seconds in each repeat, by batch size.
 
-    run_epochs: (batch size, number of epochs) -> updates made.
+    prepare: batch size -> a function that trains for an epoch and says how
+        many updates it made. Seconds are those of the processor.
     """
-    updates = {
-        size: run_epochs(size, epochs) // epochs
-        for size, epochs in TIMED_EPOCHS.items()
-    }
-    seconds = {size: [] for size in BATCH_SIZES}
-    for _ in range(TIMED_REPEATS):
-        for size, epochs in TIMED_EPOCHS.items():
-            start = time.process_time()
-            run_epochs(size, epochs)
-            seconds[size].append((time.process_time() - start) / epochs)
-    return updates, seconds
+    functions = {size: prepare(size) for size in BATCH_SIZES}
+    updates = {size: function() for size, function in functions.items()}
+    return updates, time_in_turns(functions, TIMED_REPEATS, TIMED_SECONDS)
 
 
 # %% [markdown]

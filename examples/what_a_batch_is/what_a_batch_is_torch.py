@@ -198,31 +198,25 @@ distances = gradient_distances(full_gradient)
 
 
 # %%
-class PlainTraining:
-    def __init__(self, batch_size):
-        self.model = build_model(FIRST_SEED)
-        self.loader = DataLoader(
-            TensorDataset(*tensors(slice(NUM_TRAIN))),
-            batch_size=batch_size,
-            shuffle=True,
-        )
-        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.01)
+def prepare(batch_size):
+    model = build_model(FIRST_SEED)
+    examples = TensorDataset(*tensors(slice(NUM_TRAIN)))
+    loader = DataLoader(examples, batch_size=batch_size, shuffle=True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
 
-    def run(self, num_epochs):
+    def epoch():
         updates = 0
-        for _ in range(num_epochs):
-            for inputs, labels in self.loader:
-                self.optimizer.zero_grad()
-                loss_of(self.model(inputs), labels).backward()
-                self.optimizer.step()
-                updates += 1
+        for inputs, labels in loader:
+            optimizer.zero_grad()
+            loss_of(model(inputs), labels).backward()
+            optimizer.step()
+            updates += 1
         return updates
 
+    return epoch
 
-plain = {batch_size: PlainTraining(batch_size) for batch_size in BATCH_SIZES}
-turns = take_turns(
-    lambda batch_size, num_epochs: plain[batch_size].run(num_epochs)
-)
+
+timed = time_epochs(prepare)
 
 # %% [markdown]
 # ## Train
@@ -285,5 +279,5 @@ runs = train_all(start)
 
 # %%
 results = what_a_batch_is_findings(
-    orders, counts, partial_weights, losses, distances, turns, runs
+    orders, counts, partial_weights, losses, distances, timed, runs
 )
