@@ -17,6 +17,9 @@ FRAMEWORKS = ("keras", "torch")
 FRAMEWORK_NAMES = {"keras": "Keras", "torch": "PyTorch"}
 DEVICES = ("cpu", "gpu")
 DEVICE_NAMES = {"cpu": "CPU", "gpu": "GPU"}
+# What two programs of a topic share stands once, in TOPIC_problem.py and
+# TOPIC_findings.py.
+SIBLINGS = ("problem", "findings")
 
 # What `guide build` writes under docs/; git ignores the same paths.
 GENERATED = (
@@ -28,15 +31,22 @@ GENERATED = (
     "docs/references.md",
 )
 
-# The name may stand in brackets, as a formatter puts a long one.
-SNIPPET_IMPORT = re.compile(
-    r"^from snippets\.(?P<module>\w+) import"
-    r"(?: (?P<name>\w+)| \(\s*(?P<wrapped>\w+),?\s*\))[ \t]*$",
+# What is replaced by the text that it names. The name may stand in brackets,
+# as a formatter puts a long one.
+OUR_IMPORT = re.compile(
+    r"^from (?P<module>snippets\.\w+|\w+_(?:problem|findings)) import"
+    r"(?: (?P<name>\w+|\*)| \(\s*(?P<wrapped>\w+),?\s*\))[ \t]*$",
     re.M,
 )
-ANY_SNIPPET_IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+snippets\b", re.M)
+ANY_OF_OURS = re.compile(
+    r"^[ \t]*(?:from|import)[ \t]+(?:snippets\b|\w+_(?:problem|findings)\b)",
+    re.M,
+)
 SHORT_SWITCH = re.compile(r"^SHORT = (True|False)\b", re.M)
-SECTION_MARKER = re.compile(r"^[ \t]*# --8<-- \[.*\][ \t]*\n", re.M)
+# Also what keeps a formatter from moving an import into a section.
+SECTION_MARKER = re.compile(
+    r"^[ \t]*# (?:--8<-- \[.*\]|isort: split)[ \t]*\n", re.M
+)
 CELL = re.compile(r"^# %%(?P<markdown> \[markdown\])?.*$", re.M)
 STRING_OR_COMMENT = re.compile(
     r'''"""(?:[^\\]|\\.)*?"""|'''
@@ -73,11 +83,116 @@ def is_generated(path: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Program:
-    """One `examples/TOPIC/NAME.py` in percent format."""
+class Source:
+    """A file of Python that programs are made of."""
 
     root: Path
     path: Path
+
+    @property
+    def where(self) -> str:
+        """The path as messages name it: relative, with slashes."""
+        return self.path.relative_to(self.root).as_posix()
+
+    @cached_property
+    def text(self) -> str:
+        return self.path.read_text(encoding="utf-8")
+
+    @cached_property
+    def cells(self) -> list[tuple[str, str, int]]:
+        """(kind, source, first line) per cell; kind is markdown or code."""
+        return split_cells(self.text)
+
+    @property
+    def kind(self) -> str:
+        """problem, findings, snippet or program."""
+        if self.path.parent.name == "snippets":
+            return "snippet"
+        last = self.path.stem.rpartition("_")[2]
+        return last if last in SIBLINGS else "program"
+
+    @cached_property
+    def imported(self) -> list[Source]:
+        """What of ours it imports, and what that imports, in their order."""
+        found: dict[Source, None] = {}
+        for match in ANY_OF_OURS.finditer(self.text):
+            source = self._source(match)
+            found |= dict.fromkeys([*source.imported, source])
+        return list(found)
+
+    def _source(self, match: re.Match) -> Source:
+        """The file that an import names; raises GuideError if it has none."""
+        start = match.start()
+        where = f"{self.where}:{self.text.count(chr(10), 0, start) + 1}"
+        match = OUR_IMPORT.match(self.text, start)
+        if not match:
+            raise GuideError(
+                f"{where}: a form of import that is not replaced by the text "
+                "that it names; expected: from snippets.NAME import NAME, from "
+                "TOPIC_problem import *, or from TOPIC_findings import "
+                "TOPIC_findings, in a line of its own"
+            )
+        folder, _, module = match["module"].rpartition(".")
+        name = match["name"] or match["wrapped"]
+        expected = "*" if module.endswith("_problem") and not folder else module
+        if name != expected:
+            raise GuideError(
+                f"{where}: imports {name} from {match['module']}; expected: "
+                f"from {match['module']} import {expected}"
+            )
+        path = self.path.with_name(f"{module}.py")
+        if folder:
+            path = self.root / "snippets" / f"{module}.py"
+        if not path.is_file():
+            what = "snippet" if folder else "file"
+            missing = path.relative_to(self.root).as_posix()
+            raise GuideError(f"{where}: no {what} {missing}")
+        return Source(self.root, path)
+
+    def parts(self) -> list[Cell]:
+        """Its own cells, without markers and imports of ours."""
+        cells = self.cells if self.kind != "snippet" else []
+        cells = cells or [("code", self.text, 1)]
+        found = [
+            Cell(kind, self, kept_lines(source, first))
+            for kind, source, first in cells
+        ]
+        return [cell for cell in found if cell.lines]
+
+    @cached_property
+    def assigned(self) -> dict[str, ast.expr]:
+        """Upper-case names assigned at top level, with what is assigned."""
+        return outline(self.text).assigned
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of the program that runs, and the lines that it came from."""
+
+    kind: str
+    source: Source
+    lines: list[tuple[int, str]]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(line for _, line in self.lines)
+
+    def short(self) -> Cell:
+        """The cell with the program's own switch turned on."""
+        lines = [
+            (n, SHORT_SWITCH.sub("SHORT = True", s)) for n, s in self.lines
+        ]
+        return Cell(self.kind, self.source, lines)
+
+    def origin(self, line: int) -> str:
+        """`path:line` of a line of the cell, counted from one."""
+        number = self.lines[min(line, len(self.lines)) - 1][0]
+        return f"{self.source.where}:{number}"
+
+
+@dataclass(frozen=True)
+class Program(Source):
+    """One `examples/TOPIC/NAME.py` in percent format."""
 
     @property
     def name(self) -> str:
@@ -97,69 +212,52 @@ class Program:
         """Where the same program in the other framework must lie."""
         return twin_of(self.path)
 
-    @property
-    def where(self) -> str:
-        """The path as messages name it: relative, with slashes."""
-        return self.path.relative_to(self.root).as_posix()
-
-    @cached_property
-    def text(self) -> str:
-        return self.path.read_text(encoding="utf-8")
-
-    @cached_property
-    def cells(self) -> list[tuple[str, str, int]]:
-        """(kind, source, first line) per cell; kind is markdown or code."""
-        return split_cells(self.text)
-
     @cached_property
     def header(self) -> dict:
         """Title, summary, install, devices, minutes and alone."""
         return read_header(self)
 
     @cached_property
-    def snippets(self) -> list[Path]:
-        """The snippets that it imports, and those that they import."""
-        found: dict[Path, None] = {}
+    def findings(self) -> Source | None:
+        """The file that says what was found in the runs, if it has one."""
+        found = [each for each in self.imported if each.kind == "findings"]
+        return found[-1] if found else None
 
-        def visit(text: str, where: str) -> None:
-            for match in ANY_SNIPPET_IMPORT.finditer(text):
-                start = match.start()
-                line = text.count("\n", 0, start) + 1
-                match = SNIPPET_IMPORT.match(text, start)
-                if not match:
-                    raise GuideError(
-                        f"{where}:{line}: a form of import that is not "
-                        "replaced by the snippet's text; expected: from "
-                        "snippets.NAME import NAME, in a line of its own"
-                    )
-                module = match["module"]
-                name = match["name"] or match["wrapped"]
-                path = self.root / "snippets" / f"{module}.py"
-                if name != module:
-                    raise GuideError(
-                        f"{where}:{line}: imports {name} from "
-                        f"snippets.{module}; expected: from "
-                        f"snippets.{module} import {module}"
-                    )
-                if not path.is_file():
-                    raise GuideError(
-                        f"{where}:{line}: no snippet snippets/{module}.py"
-                    )
-                if path not in found:
-                    source = path.read_text(encoding="utf-8")
-                    visit(source, path.relative_to(self.root).as_posix())
-                    found[path] = None
-
-        visit(self.text, self.where)
+    @cached_property
+    def experiment(self) -> list[Source]:
+        """What it imports beside its findings, in order."""
+        found: dict[Source, None] = {}
+        for match in ANY_OF_OURS.finditer(self.text):
+            source = self._source(match)
+            if source.kind != "findings":
+                found |= dict.fromkeys([*source.imported, source])
         return list(found)
 
     @cached_property
     def code_hash(self) -> str:
-        """SHA-256 of what runs: the code of the program and its snippets."""
-        digest = hashlib.sha256(code_only(self.text).encode())
-        for path in sorted(self.snippets):
-            digest.update(b"\0" + code_only(path.read_text("utf-8")).encode())
-        return digest.hexdigest()
+        """SHA-256 of what measures: the program, its problem and snippets."""
+        return hash_of([self, *self.experiment])
+
+    @cached_property
+    def findings_hash(self) -> str | None:
+        """SHA-256 of what concludes; None if the program does it itself."""
+        found = self.findings
+        if not found:
+            return None
+        # The problem is part of what measures.
+        own = [each for each in found.imported if each.kind == "snippet"]
+        return hash_of([found, *own])
+
+    def is_measured_by(self, provenance: dict) -> bool:
+        """Whether the runs of a result are those of the present code."""
+        return provenance.get("code") == self.code_hash
+
+    def is_current(self, provenance: dict) -> bool:
+        """Whether a result is that of the present code."""
+        return (
+            self.is_measured_by(provenance)
+            and provenance.get("findings") == self.findings_hash
+        )
 
     def committed(self, device: str) -> Path:
         """Where the committed result for `device` lies."""
@@ -173,56 +271,92 @@ class Program:
         """Where a run on this machine leaves its executed notebook."""
         return self.root / ".build/notebooks" / f"{self.name}.{device}.ipynb"
 
+    def raw(self, device: str) -> Path:
+        """Where a run on this machine leaves what it handed to findings."""
+        return self.root / ".build/raw" / f"{self.name}.{device}.pickle"
+
     def expanded(self, short: bool = False) -> str:
-        """The program with each snippet import replaced by its text.
+        """The program with each import of ours replaced by its text.
 
         The result imports nothing of ours: it is what runs and what a reader
         downloads. With `short`, the program's own switch is turned on.
         """
-        text = SECTION_MARKER.sub("", self.text)
-        bodies = [
-            "# %%\n" + snippet_body(path.read_text("utf-8"))
-            for path in self.snippets
-        ]
-        kept, pending = [], list(bodies)
-        for kind, source, _ in split_cells(text):
-            imports_here = kind == "code" and SNIPPET_IMPORT.search(source)
-            source = SNIPPET_IMPORT.sub("", source).rstrip() + "\n"
-            marker = "# %% [markdown]" if kind == "markdown" else "# %%"
-            if source.strip():
-                kept.append(f"{marker}\n{source}")
-            if imports_here:
-                kept += pending
-                pending = []
-        text = "\n".join(kept)
-        if short:
-            if not SHORT_SWITCH.search(text):
-                raise GuideError(
-                    f"{self.where}:1: no short form; expected a line "
-                    "'SHORT = False' among the settings"
-                )
-            text = SHORT_SWITCH.sub("SHORT = True", text, count=1)
-        return text
+        texts = []
+        if short and not any(
+            SHORT_SWITCH.search(each.text) for each in [self, *self.experiment]
+        ):
+            raise GuideError(
+                f"{self.where}:1: no short form; expected a line "
+                "'SHORT = False' among the settings"
+            )
+        for cell in self.expansion(short):
+            marker = "# %% [markdown]" if cell.kind == "markdown" else "# %%"
+            texts.append(f"{marker}\n{cell.text}\n")
+        return "\n".join(texts)
 
-    @property
-    def assigned(self) -> dict[str, ast.expr]:
-        """Upper-case names assigned at top level, with what is assigned."""
-        return outline(self.text).assigned
+    def expansion(self, short: bool = False) -> list[Cell]:
+        """Its cells, with those of what it imports.
+
+        What measures stands where it is imported, what concludes before the
+        last cell.
+        """
+        found = []
+        measuring = [cell for each in self.experiment for cell in each.parts()]
+        for kind, source, first in self.cells:
+            lines = kept_lines(source, first)
+            if lines:
+                found.append(Cell(kind, self, lines))
+            if ANY_OF_OURS.search(source):
+                found += measuring
+                measuring = []
+        if self.findings:
+            self.check_last_cell()
+            at = len(found) - 1
+            at -= found[at - 1].kind == "markdown"
+            found[at:at] = [
+                cell
+                for source in [*self.findings.imported, self.findings]
+                if source not in self.experiment
+                for cell in source.parts()
+            ]
+        return [cell.short() for cell in found] if short else found
+
+    def check_last_cell(self) -> None:
+        """Raises GuideError if it does more than to call the findings.
+
+        Only then can they be found again without the program.
+        """
+        name = self.findings.path.stem
+        _, source, line = self.cells[-1]
+        body = ast.parse(source).body
+        if not (
+            len(body) == 1
+            and isinstance(body[0], ast.Assign)
+            and ast.unparse(body[0].targets) == "results"
+            and isinstance(body[0].value, ast.Call)
+            and ast.unparse(body[0].value.func) == name
+        ):
+            raise GuideError(
+                f"{self.where}:{line}: the last cell does not hand what was "
+                f"measured to the findings; expected nothing but: results = "
+                f"{name}(...)"
+            )
 
     @cached_property
-    def settings(self) -> dict[str, str]:
-        """Upper-case names assigned at top level, with their source text."""
-        return {
-            name: ast.unparse(value) for name, value in self.assigned.items()
-        }
+    def settings(self) -> dict[str, ast.expr]:
+        """The upper-case names of all that it is made of."""
+        sources = [self, *self.experiment, *([self.findings or self])]
+        return {k: v for each in sources for k, v in each.assigned.items()}
 
 
 def programs(root: Path) -> list[Program]:
     """Every program, found by folder; a folder _name is no topic."""
     found = []
     for path in sorted((root / "examples").glob("[!_.]*/*.py")):
-        if path.name != "figure.py" and not path.name.startswith("_"):
-            found.append(Program(root, path))
+        program = Program(root, path)
+        if path.name[0] != "_" and path.name != "figure.py":
+            if program.kind == "program":
+                found.append(program)
     names: dict[str, Program] = {}
     for program in found:
         other = names.setdefault(program.name, program)
@@ -295,10 +429,28 @@ def read_header(program: Program) -> dict:
     }
 
 
-def snippet_body(text: str) -> str:
-    """A snippet as it stands in an expanded program."""
-    text = SECTION_MARKER.sub("", text)
-    return SNIPPET_IMPORT.sub("", text).strip() + "\n"
+def kept_lines(source: str, first: int) -> list[tuple[int, str]]:
+    """(number, line) of what stays of a cell that begins in line `first`."""
+    # An import may have several lines.
+    source = OUR_IMPORT.sub(lambda m: "\0" + "\n\0" * m[0].count("\n"), source)
+    lines = [
+        (number, line)
+        for number, line in enumerate(source.split("\n"), first)
+        if not line.startswith("\0") and not SECTION_MARKER.match(line + "\n")
+    ]
+    while lines and not lines[0][1].strip():
+        lines.pop(0)
+    while lines and not lines[-1][1].strip():
+        lines.pop()
+    return lines
+
+
+def hash_of(sources: list[Source]) -> str:
+    """SHA-256 over the code of the sources, in the order of their paths."""
+    digest = hashlib.sha256()
+    for source in sorted(sources, key=lambda source: source.where):
+        digest.update(code_only(source.text).encode() + b"\0")
+    return digest.hexdigest()
 
 
 @cache

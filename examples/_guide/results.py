@@ -9,19 +9,30 @@ import re
 import tempfile
 from pathlib import Path
 
+from _guide.project import GuideError, Program
+
 KEY = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
 MOST_BYTES = 200_000
 # Fewer replicates than this need a reason.
 FEWEST_REPLICATES = 10
 SIGNIFICANT_DIGITS = 6
 
+# The version of the form that a result has.
+FORM = 2
+PROVENANCE = {
+    "program", "form", "code", "findings", "command", "settings", "versions",
+    "backend", "device", "threads", "date", "seconds", "short",
+}  # fmt: skip
 VALUE_FIELDS = {
     "value", "unit", "ci", "n", "exact", "timing", "reason", "because",
 }  # fmt: skip
 
 
-def problems(results: object) -> list[str]:
-    """What is wrong with the form of `results`; empty when nothing is."""
+def problems(results: object, short: bool = False) -> list[str]:
+    """What is wrong with the form of `results`; empty when nothing is.
+
+    short: of a short run, which has few replicates and needs no reason.
+    """
     found: list[str] = []
     if not isinstance(results, dict):
         return [f"results is a {type(results).__name__}, expected a dict"]
@@ -41,7 +52,9 @@ def problems(results: object) -> list[str]:
             elif not isinstance(entry, dict):
                 found.append(f"{name} is not a dict")
             elif part == "values":
-                found += [f"{name}: {why}" for why in _value_problems(entry)]
+                found += [
+                    f"{name}: {why}" for why in _value_problems(entry, short)
+                ]
             elif part == "judgements":
                 found += [
                     f"{name}: {why}"
@@ -62,7 +75,7 @@ def _is_number(value: object) -> bool:
     )
 
 
-def _value_problems(entry: dict) -> list[str]:
+def _value_problems(entry: dict, short: bool) -> list[str]:
     found = []
     extra = set(entry) - VALUE_FIELDS
     if extra:
@@ -95,7 +108,7 @@ def _value_problems(entry: dict) -> list[str]:
     n = entry.get("n")
     if not isinstance(n, int) or n < 1:
         found.append("has an interval but no 'n', the number of replicates")
-    elif n < FEWEST_REPLICATES and not entry.get("because"):
+    elif n < FEWEST_REPLICATES and not (short or entry.get("because")):
         found.append(
             f"n is {n}, fewer than {FEWEST_REPLICATES}; say why in 'because'"
         )
@@ -175,18 +188,20 @@ def to_text(result: dict) -> str:
     return write(rounded(result), "") + "\n"
 
 
-def save(path: Path, result: dict) -> None:
-    """Write the whole file or none of it, whenever the process is killed.
-
-    Raises ValueError when the file would be larger than 200 kB.
-    """
+def to_file(path: Path, result: dict) -> str:
+    """The text of the file `path`; ValueError if it is larger than 200 kB."""
     text = to_text(result)
     if len(text.encode()) > MOST_BYTES:
         raise ValueError(
             f"{path.name} would have {len(text.encode()):,} bytes, at most "
             f"{MOST_BYTES:,} are allowed; thin out the series"
         )
-    write_whole(path, text)
+    return text
+
+
+def save(path: Path, result: dict) -> None:
+    """Write the whole file or none of it, whenever the process is killed."""
+    write_whole(path, to_file(path, result))
 
 
 def write_whole(path: Path, text: str) -> bool:
@@ -209,12 +224,73 @@ def write_whole(path: Path, text: str) -> bool:
     return True
 
 
-def load(path: Path) -> dict | None:
-    """The result in `path`, or None where there is no such file."""
+def read(path: Path, where: str) -> dict | None:
+    """The result in `path`, whole; None where there is no such file.
+
+    where: the path as messages name it.
+    Raises GuideError for what is no result of `guide run`, or of another
+    version of it.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        result = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    except (ValueError, UnicodeDecodeError) as error:
+        line = getattr(error, "lineno", 1)
+        raise GuideError(f"{where}:{line}: no JSON: {error}") from None
+    wrong = whole_problems(result)
+    if wrong:
+        raise GuideError(f"{where}:1: {wrong[0]}")
+    return result
+
+
+def committed(program: Program, device: str) -> dict | None:
+    """The result beside the program; raises GuideError if it is broken."""
+    path = program.committed(device)
+    return read(path, path.relative_to(program.root).as_posix())
+
+
+def fresh(program: Program, device: str) -> dict | None:
+    """What a run of the program's present code left here, if there was one."""
+    path = program.fresh(device)
+    result = read(path, path.relative_to(program.root).as_posix())
+    current = result and program.is_current(result["provenance"])
+    return result if current else None
+
+
+def provenance(program: Program, **measured: object) -> dict:
+    """Where a result is from: what the program says, and what was measured.
+
+    measured: the other fields of PROVENANCE.
+    """
+    return {
+        "program": program.name,
+        "form": FORM,
+        "code": program.code_hash,
+        "findings": program.findings_hash,
+        "command": f"guide run {program.name}",
+        "short": False,
+    } | measured
+
+
+def whole_problems(result: object) -> list[str]:
+    """What is wrong with a result that was written; empty if nothing is."""
+    if not isinstance(result, dict):
+        return [f"a {type(result).__name__}, expected what `guide run` writes"]
+    provenance = result.get("provenance")
+    if not isinstance(provenance, dict):
+        return ["without provenance; expected what `guide run` writes"]
+    lacking = sorted(PROVENANCE - set(provenance))
+    if lacking:
+        return [f"provenance without {', '.join(lacking)}"]
+    if provenance["form"] != FORM:
+        return [
+            f"in form {provenance['form']}, expected {FORM}; the tool has "
+            "changed since"
+        ]
+    if provenance["short"] is not False:
+        return ["from a short run, which measures nothing"]
+    return problems({k: v for k, v in result.items() if k != "provenance"})
 
 
 def interval(entry: dict) -> tuple[float, float]:

@@ -16,90 +16,18 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import time
 
-import numpy as np
 import torch
-from mnist1d.data import get_dataset_args, make_dataset
 from torch import nn
 
+from gradient_accumulation_findings import gradient_accumulation_findings
+from gradient_accumulation_problem import *
 from snippets.accumulate_gradients_torch import accumulate_gradients_torch
-from snippets.mean_interval import mean_interval
-
-torch.set_num_threads(1)
-
-# %% [markdown]
-# ## Settings
-#
-# The device is found. `SHORT = True` gives a run of seconds, to see it work;
-# its numbers mean nothing.
-
-# %%
-SHORT = False
-
-# Not a multiple of BATCH_SIZE: the last group of an epoch is short, and its
-# last micro-batch smaller than the others.
-NUM_TRAIN = 1064
-NUM_VALIDATION = 512
-NUM_TEST = 1024
-NUM_FEATURES = 40
-NUM_CLASSES = 10
-HIDDEN_UNITS = 64
-# Examples per update, examples per forward pass, and passes per update.
-BATCH_SIZE = 128
-MICRO_BATCH_SIZE = 32
-ACCUMULATION_STEPS = 4
-# Where equality, memory and time are measured.
-MICRO_BATCH_SIZES = [64, 32, 16, 8, 4, 2, 1]
-# This one does not divide BATCH_SIZE.
-UNEQUAL_MICRO_BATCH_SIZE = 48
-EQUAL_UPDATES = 2 if SHORT else 5
-PRECISIONS = ["float32", "float64"]
-# A relative difference below this is rounding. Set beforehand.
-ROUNDING = {"float32": 1e-4, "float64": 1e-9}
-
-OPTIMIZERS = ["sgd", "adam"]
-# Momentum of SGD and epsilon of Adam.
-MOMENTUM = 0.9
-EPSILON = 1e-7
-# Learning rates are three to the power of these.
-RATE_POWERS = (
-    {"sgd": [-4, -3, -2], "adam": [-6, -5, -4]}
-    if SHORT
-    else {"sgd": [-5, -4, -3, -2, -1, 0], "adam": [-7, -6, -5, -4, -3, -2]}
-)
-NUM_EPOCHS = 1 if SHORT else 15
-MISTAKES = [
-    "mean_of_means",
-    "wrong_divisor",
-    "dropped_group",
-    "carried_group",
-    "no_division",
-    "no_reset",
-]
-# An epsilon that is no longer small against the gradients.
-LARGE_EPSILON = 1e-2
-
-# Sequences of one batch, of one micro-batch, and the longest, in tokens.
-NUM_SEQUENCES = 32
-MICRO_SEQUENCES = 8
-MAX_LENGTH = 64
-
-# A mistake loses if it costs more than the first, and is small if it costs
-# less than the second, in percentage points. The first was set beforehand,
-# the second after a pilot, to leave room for intervals of ten seeds.
-MARGIN_POINTS = 1.0
-SMALL_POINTS = 5.0
-# Adam hardly notices a change that moves its weights less than this, and an
-# error of the gradient above the second counts. Both set after a pilot.
-HARDLY = 0.05
-WRONG = 0.03
-NUM_SEEDS = 2 if SHORT else 10
-FIRST_SEED = 3000
-TIMED_REPEATS = 2 if SHORT else 10
-# Batches in one timing: as many as the micro-batch size over this, or one.
-TIMED_SHARE = 8
+from snippets.estimate_memory_torch import estimate_memory_torch
 
 # %% [markdown]
 # ## Device
+#
+# The device is found.
 
 # %%
 on_gpu = torch.cuda.is_available()
@@ -109,41 +37,12 @@ torch.backends.cudnn.allow_tf32 = False
 torch.backends.cuda.matmul.allow_tf32 = False
 
 # %% [markdown]
-# ## Data and network
+# ## Network
 #
-# MNIST-1D: drawn signals of ten kinds. Each seed has data of its own, so that
-# an interval holds for another data set as well.
+# It works on sequences as it is.
 
 
 # %%
-parts = [NUM_TRAIN, NUM_VALIDATION, NUM_TEST]
-
-
-def make_data(seed):
-    arguments = get_dataset_args()
-    # As many of each kind, so a few may be too many; they are left out.
-    arguments.num_samples = sum(parts) + NUM_CLASSES
-    # The package keeps back one example at least; it is put in its place.
-    arguments.train_split = 1 - 1e-9
-    arguments.seed = seed
-    drawn = make_dataset(arguments)
-    x = np.concatenate([drawn["x"], drawn["x_test"]]).astype("float32")
-    y = np.concatenate([drawn["y"], drawn["y_test"]]).astype("int64")
-    return x, y
-
-
-seeds = range(FIRST_SEED, FIRST_SEED + NUM_SEEDS)
-drawn = [make_data(seed) for seed in seeds]
-ends = np.cumsum(parts)
-# [seeds, examples, features] and [seeds, examples].
-x_train, x_validation, x_test, _ = np.split(
-    np.stack([x for x, _ in drawn]), ends, axis=1
-)
-y_train, y_validation, y_test, _ = np.split(
-    np.stack([y for _, y in drawn]), ends, axis=1
-)
-
-
 def build_model(seed):
     random = torch.Generator().manual_seed(seed)
     model = nn.Sequential(
@@ -159,36 +58,15 @@ def build_model(seed):
 
 
 def loss_of_each(outputs, labels):
-    return nn.functional.cross_entropy(outputs, labels, reduction="none")
-
-
-def token_losses(outputs, labels):
     # PyTorch wants the classes second.
-    return loss_of_each(outputs.transpose(1, 2), labels)
+    outputs = outputs.movedim(-1, 1)
+    return nn.functional.cross_entropy(outputs, labels, reduction="none")
 
 
 def build_optimizer(kind, parameters, rate, epsilon=EPSILON):
     if kind == "sgd":
         return torch.optim.SGD(parameters, lr=rate, momentum=MOMENTUM)
     return torch.optim.Adam(parameters, lr=rate, eps=epsilon)
-
-
-def ordinary_model(number, kind, precision):
-    """(model, optimizer) of one seed."""
-    model = build_model(seeds[number])
-    model = model.to(device, getattr(torch, precision))
-    return model, build_optimizer(kind, model.parameters(), 0.01)
-
-
-def token_model(number):
-    """The same model, which works on sequences as it is."""
-    model = build_model(seeds[number]).to(device).double()
-    return model, torch.optim.SGD(model.parameters(), lr=1.0)
-
-
-def flat_weights(model):
-    flat = nn.utils.parameters_to_vector(model.parameters())
-    return flat.detach().double().cpu().numpy().copy()
 
 
 # %% [markdown]
@@ -223,15 +101,16 @@ class Training:
         ]
         self.optimizer = build_optimizer(kind, self.parameters, rate, epsilon)
 
-    def accumulate(self, part, share):
-        """Add the gradient of the mean loss of a micro-batch, times share."""
+    def accumulate(self, group, shares):
+        """Add the gradients of the micro-batches' mean losses, times shares."""
         rows = np.arange(NUM_SEEDS)[:, None]
-        x = torch.tensor(x_train[rows, part]).to(device, self.dtype)
-        y = torch.tensor(y_train[rows, part]).to(device)
-        outputs = forward(self.parameters, x)
-        losses = loss_of_each(outputs.flatten(0, 1), y.flatten())
-        # A sum over seeds, each of which has its own weights.
-        (losses.sum() / y.shape[1] * share).backward()
+        for part, share in zip(group, shares):
+            x = torch.tensor(x_train[rows, part]).to(device, self.dtype)
+            y = torch.tensor(y_train[rows, part]).to(device)
+            outputs = forward(self.parameters, x)
+            losses = loss_of_each(outputs.flatten(0, 1), y.flatten())
+            # A sum over seeds, each of which has its own weights.
+            (losses.sum() / y.shape[1] * share).backward()
 
     def update(self):
         self.optimizer.step()
@@ -258,346 +137,96 @@ def seed_rows(parameters):
     return torch.cat(rows, dim=1).double().cpu().numpy()
 
 
-def relative(difference, whole):
-    """Length of the difference over that of the whole, for each seed."""
-    lengths = np.linalg.norm(difference, axis=1)
-    return lengths / np.linalg.norm(whole, axis=1)
-
+gradients = compare_gradients(Training)
+# After training; a forgotten division after a few updates as well.
+powers, points = make_mistakes(Training)
+undivided = forget_division(Training, powers)
 
 # %% [markdown]
-# ## Compare gradients
+# ## Accumulate with the function of the page
 #
-# The gradient of one batch at once, and accumulated over its micro-batches.
+# One ordinary model of one seed.
 
 
 # %%
-def first_examples(num_examples, micro_batch_size):
-    """Micro-batches of the first examples: [seeds, micro-batch size] each."""
-    order = np.tile(np.arange(num_examples), (NUM_SEEDS, 1))
-    cuts = range(micro_batch_size, num_examples, micro_batch_size)
-    return np.split(order, cuts, axis=1)
+def flat_weights(model):
+    flat = nn.utils.parameters_to_vector(model.parameters())
+    return flat.detach().double().cpu().numpy().copy()
 
 
-def gradient(group, shares, precision):
-    training = Training("sgd", 1.0, precision)
-    for part, share in zip(group, shares):
-        training.accumulate(part, share)
-    return training.gradient()
+class OneModel:
+    def __init__(self, number, kind, rate, precision):
+        model = build_model(seeds[number])
+        self.model = model.to(device, getattr(torch, precision))
+        self.optimizer = build_optimizer(kind, self.model.parameters(), rate)
 
-
-gradient_errors = {}
-for precision in PRECISIONS:
-    whole = gradient(first_examples(BATCH_SIZE, BATCH_SIZE), [1.0], precision)
-    for size in MICRO_BATCH_SIZES:
-        group = first_examples(BATCH_SIZE, size)
-        shares = [size / BATCH_SIZE] * len(group)
-        difference = gradient(group, shares, precision) - whole
-        gradient_errors[precision, size] = relative(difference, whole)
-
-# %% [markdown]
-# ## Compare weights after several updates
-#
-# With the function that the page gives, on one ordinary model for each seed.
-# The micro-batches are unequal.
-
-
-# %%
-def weights_after(number, kind, precision, micro_batch_size):
-    """(weights at the end, how far they moved) of the model of one seed."""
-    model, optimizer = ordinary_model(number, kind, precision)
-    before = flat_weights(model)
-    for update in range(EQUAL_UPDATES):
-        part = slice(update * BATCH_SIZE, (update + 1) * BATCH_SIZE)
+    def update(self, *batch):
         accumulate_gradients_torch(
-            model,
-            loss_of_each,
-            optimizer,
-            x_train[number, part].astype(precision),
-            y_train[number, part],
-            micro_batch_size,
+            self.model, loss_of_each, self.optimizer, *batch
         )
-    after = flat_weights(model)
-    return after, after - before
+
+    def weights(self):
+        return flat_weights(self.model)
 
 
-weight_errors = {}
-for precision in PRECISIONS:
-    for kind in OPTIMIZERS:
-        found = []
-        for number in range(NUM_SEEDS):
-            whole, moved = weights_after(number, kind, precision, BATCH_SIZE)
-            parted, _ = weights_after(
-                number, kind, precision, UNEQUAL_MICRO_BATCH_SIZE
-            )
-            found.append(np.linalg.norm(parted - whole) / np.linalg.norm(moved))
-        weight_errors[precision, kind] = np.array(found)
-print({key: found.max() for key, found in weight_errors.items()})
+def sequence_model(number):
+    return OneModel(number, "sgd", 1.0, "float64")
+
+
+weights = compare_weights(OneModel)
+tokens = compare_tokens(sequence_model)
 
 # %% [markdown]
 # ## Count what is saved for the backward pass
 #
-# Bytes of one forward pass that the backward pass needs and that depend on
-# the batch, without the weights.
-
+# Bytes of one forward pass that the backward pass needs, without the weights,
+# counted by PyTorch's hooks.
 
 # %%
-def saved_bytes(micro_batch_size):
-    model = build_model(FIRST_SEED).to(device)
-    weights = {each.data_ptr() for each in model.parameters()}
-    kept = {}
-
-    def keep(tensor):
-        # One tensor may be saved by several operations.
-        if tensor.data_ptr() not in weights and tensor.ndim:
-            kept[tensor.data_ptr()] = tensor.nbytes
-        return tensor
-
-    x = torch.tensor(x_train[0, :micro_batch_size]).to(device)
-    y = torch.tensor(y_train[0, :micro_batch_size]).to(device)
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        # Held until counted, so that no address is used twice.
-        loss = nn.functional.cross_entropy(model(x), y)
-    del loss
-    return sum(kept.values())
-
-
-saved = {size: saved_bytes(size) for size in [BATCH_SIZE, *MICRO_BATCH_SIZES]}
+saved = {}
+for size in [BATCH_SIZE, *MICRO_BATCH_SIZES]:
+    # Of two examples at least, of which it then takes half.
+    first = slice(max(2, size))
+    found = estimate_memory_torch(
+        build_model(FIRST_SEED).to(device),
+        nn.functional.cross_entropy,
+        torch.tensor(x_train[0, first]).to(device),
+        torch.tensor(y_train[0, first]).to(device),
+    )
+    saved[size] = found["activations"] + size * found["per_example"]
 print("bytes saved:", saved)
-
-# %% [markdown]
-# ## Make the mistakes
-#
-# One loop, in which each mistake changes one thing.
-
-
-# %%
-def share_of(mistake, size, sizes):
-    """What the mean loss of a micro-batch is multiplied by."""
-    if mistake == "mean_of_means":
-        return 1 / len(sizes)
-    if mistake in ("wrong_divisor", "carried_group"):
-        # As if no group were short, and no micro-batch.
-        return 1 / ACCUMULATION_STEPS
-    if mistake == "no_division":
-        return 1.0
-    return size / sum(sizes)
-
-
-def groups_of(order):
-    """The micro-batches of an epoch, in groups of one update."""
-    cuts = range(MICRO_BATCH_SIZE, NUM_TRAIN, MICRO_BATCH_SIZE)
-    every = np.split(order, cuts, axis=1)
-    return [
-        every[start : start + ACCUMULATION_STEPS]
-        for start in range(0, len(every), ACCUMULATION_STEPS)
-    ]
-
-
-def train(kind, rate, mistake, precision="float32", epsilon=EPSILON):
-    training = Training(kind, rate, precision, epsilon)
-    random = np.random.default_rng(FIRST_SEED)
-    in_order = np.tile(np.arange(NUM_TRAIN), (NUM_SEEDS, 1))
-    for _ in range(NUM_EPOCHS):
-        for group in groups_of(random.permuted(in_order, axis=1)):
-            short = len(group) < ACCUMULATION_STEPS
-            if short and mistake == "dropped_group":
-                continue
-            sizes = [part.shape[1] for part in group]
-            for part, size in zip(group, sizes):
-                training.accumulate(part, share_of(mistake, size, sizes))
-            if short and mistake == "carried_group":
-                continue
-            training.update()
-            if mistake != "no_reset":
-                training.reset()
-    return training
-
-
-def test_points(training):
-    """Test accuracy in percent, for each seed."""
-    return 100 * training.accuracy(x_test, y_test)
-
-
-rates, validation, points = {}, {}, {}
-for kind in OPTIMIZERS:
-    runs = [train(kind, 3.0**power, "none") for power in RATE_POWERS[kind]]
-    validation[kind] = np.array(
-        [run.accuracy(x_validation, y_validation) for run in runs]
-    )
-    best = validation[kind].mean(axis=1).argmax()
-    rates[kind] = 3.0 ** RATE_POWERS[kind][best]
-    points["none", kind] = test_points(runs[best])
-    for mistake in MISTAKES:
-        run = train(kind, rates[kind], mistake)
-        points[mistake, kind] = test_points(run)
-        print(kind, mistake, points[mistake, kind].mean().round(1))
-
-# %% [markdown]
-# ## The size of an error
-#
-# Of the gradient of the short group, before any training; and of the weights
-# after training without the division, against what it is said to equal.
-
-# %%
-last_group = [
-    part + NUM_TRAIN - NUM_TRAIN % BATCH_SIZE
-    for part in first_examples(NUM_TRAIN % BATCH_SIZE, MICRO_BATCH_SIZE)
-]
-last_sizes = [part.shape[1] for part in last_group]
-
-
-def gradient_of_last(mistake):
-    shares = [share_of(mistake, size, last_sizes) for size in last_sizes]
-    return gradient(last_group, shares, "float64")
-
-
-right = gradient_of_last("none")
-group_errors = {
-    mistake: relative(gradient_of_last(mistake) - right, right)
-    for mistake in ("mean_of_means", "wrong_divisor")
-}
-full_group = first_examples(BATCH_SIZE, MICRO_BATCH_SIZE)
-ones = np.ones(ACCUMULATION_STEPS)
-undivided_length = relative(
-    gradient(full_group, ones, "float64"),
-    gradient(full_group, ones / ACCUMULATION_STEPS, "float64"),
-)
-
-start = Training("sgd", 1.0, "float64").weights()
-
-
-def apart(left, right):
-    """Distance of two runs, over how far the second one moved."""
-    return relative(left.weights() - right.weights(), right.weights() - start)
-
-
-# Without the short group, every sum is ACCUMULATION_STEPS times its mean.
-def run_whole(kind, rate, division, epsilon=EPSILON):
-    training = Training(kind, rate, "float64", epsilon)
-    share = 1 / ACCUMULATION_STEPS if division else 1.0
-    for update in range(2 if SHORT else 8):
-        for part in first_examples(BATCH_SIZE, MICRO_BATCH_SIZE):
-            training.accumulate(part + update * BATCH_SIZE, share)
-        training.update()
-        training.reset()
-    return training
-
-
-small_rate = rates["sgd"] / ACCUMULATION_STEPS
-undivided = {
-    "sgd_is_a_larger_rate": apart(
-        run_whole("sgd", small_rate, False),
-        run_whole("sgd", rates["sgd"], True),
-    ),
-    "sgd": apart(
-        run_whole("sgd", small_rate, False),
-        run_whole("sgd", small_rate, True),
-    ),
-    "adam": apart(
-        run_whole("adam", rates["adam"], False),
-        run_whole("adam", rates["adam"], True),
-    ),
-    "adam_is_a_smaller_epsilon": apart(
-        run_whole(
-            "adam", rates["adam"], False, LARGE_EPSILON * ACCUMULATION_STEPS
-        ),
-        run_whole("adam", rates["adam"], True, LARGE_EPSILON),
-    ),
-    "adam_with_large_epsilon": apart(
-        run_whole("adam", rates["adam"], False, LARGE_EPSILON),
-        run_whole("adam", rates["adam"], True, LARGE_EPSILON),
-    ),
-}
-
-# %% [markdown]
-# ## Average over tokens
-#
-# Sequences of signals, of very different lengths, padded; each signal is a
-# token with a label. Weights of the losses say what is averaged: each token
-# the same, or each micro-batch the same, as the mean of its tokens.
-
-
-# %%
-def token_batch(number, by_length):
-    """Sequences with labels, and a mask that is 1 for a token."""
-    random = np.random.default_rng(FIRST_SEED + number)
-    lengths = np.exp(random.uniform(0, np.log(MAX_LENGTH), NUM_SEQUENCES))
-    lengths = lengths.astype(int)
-    if by_length:
-        lengths = np.sort(lengths)
-    chosen = random.integers(NUM_TRAIN, size=(NUM_SEQUENCES, MAX_LENGTH))
-    mask = (np.arange(MAX_LENGTH) < lengths[:, None]).astype("float64")
-    x = x_train[number, chosen] * mask[:, :, None]
-    return x, y_train[number, chosen], mask
-
-
-def token_gradient(number, batch, weights, micro_batch_size):
-    """The gradient, read off an update with a learning rate of one."""
-    model, optimizer = token_model(number)
-    before = flat_weights(model)
-    x, y, _ = batch
-    accumulate_gradients_torch(
-        model, token_losses, optimizer, x, y, micro_batch_size, weights
-    )
-    return before - flat_weights(model)
-
-
-token_errors, token_weights = {}, {}
-for order in ("mixed", "by_length"):
-    found = {"token_mean": [], "mean_of_means": [], "largest": []}
-    for number in range(NUM_SEEDS):
-        batch = token_batch(number, order == "by_length")
-        mask = batch[2]
-        counts = mask.reshape(-1, MICRO_SEQUENCES * MAX_LENGTH).sum(axis=1)
-        # A token counts less the more there are in its micro-batch.
-        of_means = mask / np.repeat(counts, MICRO_SEQUENCES)[:, None]
-        whole = token_gradient(number, batch, mask, NUM_SEQUENCES)
-        ways = {"token_mean": mask, "mean_of_means": of_means}
-        for name, weights in ways.items():
-            parted = token_gradient(number, batch, weights, MICRO_SEQUENCES)
-            error = np.linalg.norm(parted - whole) / np.linalg.norm(whole)
-            found[name].append(error)
-        # How often a token of the micro-batch with the fewest is counted.
-        found["largest"].append(counts.mean() / counts.min())
-    token_weights[order] = np.array(found.pop("largest"))
-    token_errors |= {(name, order): np.array(e) for name, e in found.items()}
-print({key: errors.mean() for key, errors in token_errors.items()})
 
 # %% [markdown]
 # ## Time it
 #
 # A plain loop over one batch in micro-batches, with an update at its end; and
 # the same with an update after each micro-batch. Processor time of one
-# thread, and on a GPU the time that passes; sizes take turns, and the first
-# round is discarded.
+# thread, and on a GPU the time that passes.
 
 
 # %%
 class PlainTraining:
     """The loop that a reader would write."""
 
-    def __init__(self, how):
+    def __init__(self):
         self.model = build_model(FIRST_SEED).to(device)
-        self.optimizer = torch.optim.SGD(
-            self.model.parameters(), lr=0.01, momentum=MOMENTUM
-        )
-        self.every = how == "update"
+        self.optimizer = build_optimizer("sgd", self.model.parameters(), 0.01)
         self.x = torch.tensor(x_train[0]).to(device)
         self.y = torch.tensor(y_train[0]).to(device)
 
-    def one_batch(self, micro_batch_size):
-        steps = 1 if self.every else BATCH_SIZE // micro_batch_size
+    def one_batch(self, micro_batch_size, update_each):
+        passes = 1 if update_each else BATCH_SIZE // micro_batch_size
         for start in range(0, BATCH_SIZE, micro_batch_size):
             part = slice(start, start + micro_batch_size)
             outputs = self.model(self.x[part])
             loss = nn.functional.cross_entropy(outputs, self.y[part])
-            (loss / steps).backward()
-            if self.every or start + micro_batch_size == BATCH_SIZE:
+            (loss / passes).backward()
+            if update_each or start + micro_batch_size == BATCH_SIZE:
                 self.optimizer.step()
                 self.optimizer.zero_grad()
 
 
-plain = {how: PlainTraining(how) for how in ("accumulate", "update")}
+plain = {how: PlainTraining() for how in ("accumulate", "update")}
 
 
 def now():
@@ -607,347 +236,100 @@ def now():
     return time.process_time()
 
 
-def timed(how, micro_batch_size):
-    """Seconds for one batch."""
-    batches = max(1, micro_batch_size // TIMED_SHARE)
-    training = plain[how]
+def timed(how, micro_batch_size, batches):
     begin = now()
     for _ in range(batches):
-        training.one_batch(micro_batch_size)
-    return (now() - begin) / batches
+        plain[how].one_batch(micro_batch_size, how == "update")
+    return now() - begin
 
 
-seconds = {}
-for _ in range(TIMED_REPEATS + 1):
-    for size in [BATCH_SIZE, *MICRO_BATCH_SIZES]:
-        for how in plain if size != BATCH_SIZE else ["accumulate"]:
-            seconds.setdefault((how, size), []).append(timed(how, size))
-seconds = {key: np.array(found[1:]) for key, found in seconds.items()}
+seconds = take_turns(timed)
 
 # %% [markdown]
 # ## What the framework's own way does
 #
 # PyTorch has no accumulation of its own: `backward` adds to the gradients
-# that are there. This is the usual loop around it.
-
+# that are there. First, before a group is complete: which weights move, and
+# what four backward passes add up to. Then the two unequal micro-batches at
+# the end, as one group.
 
 # %%
-in_one_row = np.arange(NUM_TRAIN)[None]
+own_x = torch.tensor(x_train[0]).to(device).double()
+own_y = torch.tensor(y_train[0]).to(device)
+parts = [part[0] for part in first_examples(NUM_TRAIN, MICRO_BATCH_SIZE)]
+group = parts[:ACCUMULATION_STEPS]
 
 
-def own_accumulation():
-    """{name: (value, unit)} of what the usual loop does."""
-    x = torch.tensor(x_train[0]).to(device).double()
-    y = torch.tensor(y_train[0]).to(device)
-
-    def new_model():
-        return build_model(FIRST_SEED).to(device).double()
-
-    def mean_loss(model, part):
-        return nn.functional.cross_entropy(model(x[part]), y[part])
-
-    def gradient_of(model):
-        return torch.cat([each.grad.flatten() for each in model.parameters()])
-
-    (parts,) = [
-        [part[0] for part in np.split(in_one_row, cuts, axis=1)]
-        for cuts in [range(MICRO_BATCH_SIZE, NUM_TRAIN, MICRO_BATCH_SIZE)]
-    ]
-    found = {}
-    # Before a group is complete, and what four backward passes add up to.
-    model = new_model()
-    before = flat_weights(model)
-    for part in parts[:ACCUMULATION_STEPS]:
-        mean_loss(model, part).backward()
-    moved = np.abs(flat_weights(model) - before).max()
-    found["moved_early"] = (float(moved), "weight")
-    added = gradient_of(model)
-    model.zero_grad()
-    mean_loss(model, np.concatenate(parts[:ACCUMULATION_STEPS])).backward()
-    ratio = (added.norm() / gradient_of(model).norm()).item()
-    found["gradient_over_mean"] = (round(ratio, 6), "ratio")
-
-    kept = sum(each.grad.nbytes for each in model.float().parameters())
-    model.double()
-    found["weight_bytes"] = (
-        sum(each.nbytes for each in build_model(FIRST_SEED).parameters()),
-        "bytes",
-    )
-    found["accumulator_bytes"] = (kept, "bytes")
-
-    # The two unequal micro-batches at the end, as one group.
-    model.zero_grad()
-    for part in parts[-2:]:
-        (mean_loss(model, part) / 2).backward()
-    halves = gradient_of(model)
-    model.zero_grad()
-    mean_loss(model, np.concatenate(parts[-2:])).backward()
-    whole = gradient_of(model)
-    means = []
-    for part in parts[-2:]:
-        model.zero_grad()
-        mean_loss(model, part).backward()
-        means.append(gradient_of(model))
-    limit = ROUNDING["float32"] * whole.norm()
-    equal = (halves - (means[0] + means[1]) / 2).norm() < limit
-    found["equals_mean_of_means"] = (int(equal), "cases")
-    found["equals_batch"] = (int((halves - whole).norm() < limit), "cases")
-
-    # An epoch, and the first update of the next one.
-    model = new_model()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda count: 1.0)
-    waiting, updates = [], 0
-    for epoch in range(2):
-        for index, part in enumerate(parts):
-            (mean_loss(model, part) / ACCUMULATION_STEPS).backward()
-            waiting.append(len(part))
-            if (index + 1) % ACCUMULATION_STEPS == 0:
-                if epoch:
-                    found["passes_in_next_update"] = (len(waiting), "passes")
-                    break
-                optimizer.step()
-                schedule.step()
-                optimizer.zero_grad()
-                updates += 1
-                waiting.clear()
-        if epoch == 0:
-            kept = any(each.grad is not None for each in model.parameters())
-            left_over = sum(waiting) if kept else 0
-            found["examples_left_over"] = (left_over, "examples")
-            found["updates"] = (updates, "updates")
-            found["schedule_count"] = (schedule.last_epoch, "steps")
-            found["passes"] = (len(parts), "passes")
-    return found
+def mean_loss(model, part):
+    return nn.functional.cross_entropy(model(own_x[part]), own_y[part])
 
 
-own = own_accumulation()
+def sum_of_gradients(parts, divisor=1):
+    """(what `backward` adds up over the parts, the model)."""
+    model = build_model(FIRST_SEED).to(device).double()
+    for part in parts:
+        (mean_loss(model, part) / divisor).backward()
+    added = [each.grad.flatten() for each in model.parameters()]
+    return torch.cat(added).cpu().numpy(), model
+
+
+added, model = sum_of_gradients(group)
+before = flat_weights(build_model(FIRST_SEED))
+whole, _ = sum_of_gradients([np.concatenate(group)])
+model.float()
+own = {
+    "moved_early": np.abs(flat_weights(model) - before).max(),
+    "gradient_over_mean": np.linalg.norm(added) / np.linalg.norm(whole),
+    "weight_bytes": sum(each.nbytes for each in model.parameters()),
+    "accumulator_bytes": sum(each.grad.nbytes for each in model.parameters()),
+}
+
+unequal = parts[-2:]
+halves, _ = sum_of_gradients(unequal, divisor=2)
+whole, _ = sum_of_gradients([np.concatenate(unequal)])
+means = [sum_of_gradients([part])[0] for part in unequal]
+own["from_batch"] = relative(halves - whole, whole)
+own["from_mean_of_means"] = relative(halves - sum(means) / 2, whole)
+
+# %% [markdown]
+# An epoch of the usual loop, and the first update of the next one.
+
+# %%
+model = build_model(FIRST_SEED).to(device).double()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda count: 1.0)
+# Of the passes whose gradients wait, and of the updates made.
+waiting_examples, passes_of_updates = [], []
+
+
+def usual_loop(parts):
+    for index, part in enumerate(parts):
+        (mean_loss(model, part) / ACCUMULATION_STEPS).backward()
+        waiting_examples.append(len(part))
+        if (index + 1) % ACCUMULATION_STEPS == 0:
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+            passes_of_updates.append(len(waiting_examples))
+            waiting_examples.clear()
+
+
+usual_loop(parts)
+kept = any(each.grad is not None for each in model.parameters())
+own |= {
+    "passes": len(parts),
+    "updates": len(passes_of_updates),
+    "schedule_count": schedule.last_epoch,
+    "examples_left_over": sum(waiting_examples) if kept else 0,
+}
+usual_loop(group)
+own["passes_in_next_update"] = passes_of_updates[-1]
 print(own)
 
 # %% [markdown]
-# ## Measure
-#
-# Relative differences have a geometric mean. Differences in accuracy are
-# paired by seed, which has its own data.
+# ## What was found
 
 # %%
-FEW = {"because": "short run"} if SHORT else {}
-POINTS = "percentage points"
-values = {}
-
-
-def put(key, samples, unit, ratio=False, timing=False):
-    """Store the mean of the replicates with its interval."""
-    mean, low, high = mean_interval(samples, ratio=ratio)
-    values[key] = {"value": mean, "ci": [low, high], "n": len(samples)}
-    values[key] |= {"unit": unit} | FEW | ({"timing": True} if timing else {})
-
-
-def put_exact(key, value, unit):
-    values[key] = {"value": value, "unit": unit, "exact": True}
-
-
-def put_count(key, errors, precision):
-    """Store how many seeds differ by more than rounding."""
-    differ = int((errors > ROUNDING[precision]).sum())
-    put_exact(key, differ, "seeds")
-
-
-def low(key):
-    return values[key]["ci"][0]
-
-
-def high(key):
-    return values[key]["ci"][1]
-
-
-for (precision, size), errors in gradient_errors.items():
-    put_count(f"gradient_differs.{precision}.{size}", errors, precision)
-    if precision == "float32":
-        key = f"gradient_error.{precision}.{size}"
-        put(key, 1e6 * errors, "parts per million", ratio=True)
-for (precision, kind), errors in weight_errors.items():
-    put_count(f"weights_differ.{precision}.{kind}", errors, precision)
-    if precision == "float32":
-        key = f"weights_error.{precision}.{kind}"
-        put(key, 1e6 * errors, "parts per million", ratio=True)
-
-for size, count in saved.items():
-    put_exact(f"saved_bytes.{size}", count, "bytes")
-    put_exact(f"saved_share.{size}", count / saved[BATCH_SIZE], "share")
-for size in MICRO_BATCH_SIZES:
-    slower = seconds["accumulate", size] / seconds["accumulate", BATCH_SIZE]
-    put(f"example_time.{size}", slower, "ratio", ratio=True, timing=True)
-    over = seconds["accumulate", size] / seconds["update", size]
-    put(f"time_over_updating.{size}", over, "ratio", ratio=True, timing=True)
-
-for (mistake, kind), reached in points.items():
-    put(f"accuracy.{kind}.{mistake}", reached, "percent")
-    if mistake != "none":
-        lost = points["none", kind] - reached
-        put(f"lost.{kind}.{mistake}", lost, POINTS)
-for kind in OPTIMIZERS:
-    put_exact(f"rate.{kind}", rates[kind], "rate")
-    edge = rates[kind] in (
-        3.0 ** RATE_POWERS[kind][0],
-        3.0 ** RATE_POWERS[kind][-1],
-    )
-    put_exact(f"rates_on_the_edge.{kind}", int(edge), "rates")
-for mistake, errors in group_errors.items():
-    put(f"group_error.{mistake}", errors, "ratio", ratio=True)
-put("undivided_length", undivided_length, "ratio", ratio=True)
-for name, errors in undivided.items():
-    put_count(f"undivided_differs.{name}", errors, "float64")
-    if "_is_" not in name:
-        put(f"undivided.{name}", errors, "ratio", ratio=True)
-for (name, order), errors in token_errors.items():
-    put_count(f"tokens_differ.{name}.{order}", errors, "float64")
-    if name != "token_mean":
-        put(f"token_error.{order}", errors, "ratio", ratio=True)
-for order, counted in token_weights.items():
-    put(f"token_weight.{order}", counted, "ratio", ratio=True)
-
-for name, (value, unit) in own.items():
-    put_exact(f"own.{name}", value, unit)
-put_exact(
-    f"updates_per_epoch.{BATCH_SIZE}", len(groups_of(in_one_row)), "updates"
+results = gradient_accumulation_findings(
+    gradients, weights, tokens, undivided, powers, points, saved, seconds, own
 )
-put_exact("last_group.examples", sum(last_sizes), "examples")
-put_exact("last_group.passes", len(last_sizes), "passes")
-for key, entry in values.items():
-    interval = [f"{end:.3g}" for end in entry.get("ci", [])]
-    print(f"{key:44}{entry['value']:10.4g}", *interval)
-
-# %% [markdown]
-# ## Judge
-#
-# A judgement holds when every seed, or the whole interval, is on its side.
-
-# %%
-judgements = {}
-
-
-def judge(key, holds, *because):
-    judgements[key] = {"holds": bool(holds), "because": list(because)}
-
-
-def judge_all(key, *names):
-    """Nothing was counted: no seed differs by more than rounding."""
-    judge(key, all(values[name]["value"] == 0 for name in names), *names)
-
-
-for precision in PRECISIONS:
-    name = f"gradient_differs.{precision}"
-    names = [f"{name}.{size}" for size in MICRO_BATCH_SIZES]
-    judge_all(f"gradient_is_equal.{precision}", *names)
-    names = [f"weights_differ.{precision}.{kind}" for kind in OPTIMIZERS]
-    judge_all(f"weights_are_equal.{precision}", *names)
-judge_all(
-    "sgd_undivided_is_a_larger_rate",
-    "undivided_differs.sgd_is_a_larger_rate",
-)
-judge_all(
-    "adam_undivided_is_a_smaller_epsilon",
-    "undivided_differs.adam_is_a_smaller_epsilon",
-)
-judge(
-    "adam_hardly_notices",
-    high("undivided.adam") < HARDLY,
-    "undivided.adam",
-)
-judge_all(
-    "tokens_are_repaired",
-    "tokens_differ.token_mean.mixed",
-    "tokens_differ.token_mean.by_length",
-)
-judge("tokens_go_wrong", low("token_error.mixed") > WRONG, "token_error.mixed")
-judge(
-    "order_by_length_is_worse",
-    low("token_error.by_length") > 1.5 * high("token_error.mixed"),
-    "token_error.by_length",
-    "token_error.mixed",
-)
-for key in ("sgd.no_division", "sgd.no_reset", "adam.no_reset"):
-    judge(f"loses.{key}", low(f"lost.{key}") > MARGIN_POINTS, f"lost.{key}")
-small = [f"lost.{kind}.{name}" for kind in OPTIMIZERS for name in MISTAKES[:4]]
-small.append("lost.adam.no_division")
-judge(
-    "others_stay_small",
-    all(high(key) < SMALL_POINTS for key in small),
-    *small,
-)
-judge(
-    "memory_follows_the_micro_batch",
-    values[f"saved_share.{MICRO_BATCH_SIZE}"]["value"] < 0.26,
-    f"saved_share.{MICRO_BATCH_SIZE}",
-)
-judge(
-    "accumulator_is_as_large_as_the_weights",
-    own["accumulator_bytes"][0] == own["weight_bytes"][0],
-    "own.accumulator_bytes",
-    "own.weight_bytes",
-)
-judge("one_by_one_is_slow", low("example_time.1") > 4, "example_time.1")
-judge_all(
-    "rates_lie_inside_their_grids",
-    *[f"rates_on_the_edge.{kind}" for kind in OPTIMIZERS],
-)
-judge(
-    "own_averages",
-    own["gradient_over_mean"][0] == 1,
-    "own.gradient_over_mean",
-)
-judge("own_waits", own["moved_early"][0] == 0, "own.moved_early")
-judge(
-    "own_carries_the_last_group",
-    own["examples_left_over"][0] > 0,
-    "own.examples_left_over",
-)
-judge(
-    "own_next_group_is_too_large",
-    own["passes_in_next_update"][0] > ACCUMULATION_STEPS,
-    "own.passes_in_next_update",
-)
-judge(
-    "own_schedule_counts_passes",
-    own["schedule_count"][0] > own["updates"][0],
-    "own.schedule_count",
-    "own.updates",
-)
-judge(
-    "own_is_mean_of_means",
-    own["equals_mean_of_means"][0] and not own["equals_batch"][0],
-    "own.equals_mean_of_means",
-    "own.equals_batch",
-)
-for key, judgement in judgements.items():
-    print("yes" if judgement["holds"] else "no ", key)
-
-# %% [markdown]
-# ## Results
-
-# %%
-series = {}
-
-
-def put_series(name, x, keys):
-    entries = [values[key] for key in keys]
-    series[name] = {
-        "x": x,
-        "y": [entry["value"] for entry in entries],
-        "unit": entries[0]["unit"],
-    }
-    if "ci" in entries[0]:
-        series[name]["low"] = [entry["ci"][0] for entry in entries]
-        series[name]["high"] = [entry["ci"][1] for entry in entries]
-
-
-sizes = sorted(MICRO_BATCH_SIZES)
-for name in ("example_time", "time_over_updating", "saved_share"):
-    put_series(name, sizes, [f"{name}.{size}" for size in sizes])
-numbers = list(range(1, len(MISTAKES) + 1))
-for kind in OPTIMIZERS:
-    keys = [f"lost.{kind}.{mistake}" for mistake in MISTAKES]
-    put_series(f"lost.{kind}", numbers, keys)
-
-results = {"values": values, "judgements": judgements, "series": series}

@@ -25,7 +25,7 @@ MARKS = ("First", "Second", "Third", "Fourth", "Fifth")
 def add_pages(root):
     """Bring the project to the number of pages, each with bound words."""
     program = programs(root)[0]
-    found = results.load(program.committed(program.header["devices"][0]))
+    found = results.committed(program, program.header["devices"][0])
     device = program.header["devices"][0]
     (key, *_) = [k for k, j in found["judgements"].items() if j["holds"]]
     bound = f'<data value="{program.name}.{device}:{key}">so</data>'

@@ -12,24 +12,28 @@ import numpy as np
 import pytest
 import torch
 
-FOLDER = Path(__file__).parents[2] / "examples/larger_models"
+from _guide.project import programs
 
-
-def text_of(framework):
-    return (FOLDER / f"larger_models_{framework}.py").read_text()
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "examples/larger_models"
+PROGRAMS = {
+    program.framework: program
+    for program in programs(ROOT)
+    if program.topic == "larger_models"
+}
 
 
 def names_of(framework):
     """All that a short run has before it trains."""
-    text = text_of(framework).split("# ## Train\n")[0]
+    text = PROGRAMS[framework].expanded(short=True)
     names = {}
-    exec(text.replace("SHORT = False", "SHORT = True", 1), names)
+    exec(text.split("# ## Train\n")[0], names)
     return names
 
 
-def functions_of(framework, *functions, **more):
-    """Functions of the program's later cells, over the names given."""
-    text = text_of(framework)
+def functions_of(*functions, **more):
+    """Functions of the problem, over the names given."""
+    text = (FOLDER / "larger_models_problem.py").read_text("utf-8")
     names = {"np": np} | more
     for function in functions:
         start = text.index(f"def {function}(")
@@ -167,9 +171,7 @@ def test_the_language_has_the_entropy_that_its_target_is_made_of(both):
 
 @pytest.mark.parametrize("best", [-3, 0, 2, 5])
 def test_a_grid_grows_until_its_best_rate_lies_inside(best):
-    names = functions_of(
-        "torch", "best_step", "next_step", RATE_STEPS=2, MORE_RATES=4
-    )
+    names = functions_of("best_step", "next_step", RATE_STEPS=2, MORE_RATES=4)
     found, tried = {}, []
     while (step := names["next_step"](found)) is not None:
         updates = 100.0 * 2 ** abs(step - best)
@@ -182,7 +184,7 @@ def test_a_grid_grows_until_its_best_rate_lies_inside(best):
 
 
 def test_a_rate_at_which_a_seed_fails_is_not_chosen():
-    names = functions_of("torch", "best_step")
+    names = functions_of("best_step")
     found = {
         0: {"validation": [10.0, np.nan]},
         1: {"validation": [20.0, 30.0]},

@@ -21,19 +21,16 @@ def lay(scratch, name, change=None):
         },
         "judgements": {"some": {"holds": True, "because": ["count"]}},
         "series": {},
-        "provenance": {
-            "program": name,
-            "code": Program(scratch.root, path).code_hash,
-            "command": f"guide run {name}",
-            "settings": {},
-            "versions": {},
-            "backend": "torch",
-            "device": "some processor",
-            "threads": 1,
-            "date": "2026-01-01",
-            "seconds": 1.0,
-            "short": False,
-        },
+        "provenance": results.provenance(
+            Program(scratch.root, path),
+            settings={},
+            versions={},
+            backend="torch",
+            device="some processor",
+            threads=1,
+            date="2026-01-01",
+            seconds=1.0,
+        ),
     }
     if change:
         change(result)

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from _guide import results
 from _guide.check.everything import Examined, check
 from _guide.check.text import Lines
 from _guide.project import Program, is_generated
 from _guide.reference import Reference
+
+pytestmark = pytest.mark.quick
 
 ROOT = Path(__file__).parents[2]
 
@@ -101,6 +104,8 @@ FILES = {
     "docs/lab/small.md": PAGE,
     "examples/small/small_keras.py": PROGRAM.format(framework="keras"),
     "examples/small/small_torch.py": PROGRAM.format(framework="torch"),
+    "examples/small/figure.py": "def tables(results):\n    return {\n"
+    '        "counts": one, **{f"{n}_by_size": two for n in "ab"}\n    }\n',
     "snippets/__init__.py": "",
     "snippets/add_one.py": SNIPPET.replace("NAME", "add_one"),
     "examples/small/phrases.toml": PHRASES,
@@ -179,7 +184,16 @@ def make_small(root: Path) -> Project:
         project.write(path, text)
     for framework in ("keras", "torch"):
         path = root / f"examples/small/small_{framework}.py"
-        provenance = {"code": Program(root, path).code_hash, "short": False}
+        provenance = results.provenance(
+            Program(root, path),
+            settings={},
+            versions={},
+            backend=None,
+            device="Some processor",
+            threads=1,
+            date="2026-01-02",
+            seconds=1.5,
+        )
         result = {"values": VALUES, "judgements": JUDGEMENTS}
         result["provenance"] = provenance
         path.with_suffix(".cpu.json").write_text(json.dumps(result))
@@ -204,6 +218,13 @@ CAPTION = (
 )
 
 # What is added to a page, with ¦ before what is wrong, and what is said.
+CELL = '| <data value="small.cpu:test.count">1,268</data> '
+TABLE = (
+    '¦<figure markdown>\n--8<-- "docs/figures/small/{}.md"\n'
+    '<figcaption markdown>It <data value="small.cpu:test.holds">rises</data>. '
+    "[Data](../figures/small/{}.csv)</figcaption>\n</figure>"
+)
+
 BROKEN = {
     "a number that disagrees": (
         '<data value="small.cpu:test.count">¦1,240</data> tries',
@@ -520,6 +541,47 @@ BROKEN = {
         '¦--8<-- "README.md"',
         "an include outside of a fence",
     ),
+    "an include that a formatter took for a comparison": (
+        '```python\n¦--8 < --"snippets/ONE.py:ONE"\n```',
+        '--8 < --"snippets/ONE.py:ONE" looks like an include and is none; '
+        'expected, alone on its line: --8<-- "FILE:SECTION"',
+    ),
+    "an include without quotes": (
+        "```python\n¦--8<-- snippets/ONE.py:ONE\n```",
+        "looks like an include and is none",
+    ),
+    "an include with other dashes": (
+        '```python\n¦–8<– "snippets/ONE.py:ONE"\n```',
+        "looks like an include and is none",
+    ),
+    "an include that is quoted": (
+        '> ¦--8<-- "snippets/ONE.py:ONE"',
+        "looks like an include and is none",
+    ),
+    "an include with a blank behind it": (
+        '¦--8<-- "snippets/ONE.py:ONE" \n',
+        "looks like an include and is none",
+    ),
+    "a drawn table outside of a figure": (
+        '¦--8<-- "docs/figures/small/counts.md"',
+        "embed a drawn table, docs/figures/TOPIC/NAME.md, in a <figure",
+    ),
+    "a table that is not drawn": (
+        TABLE.replace("¦", "").replace("--8", "¦--8").format("count", "count"),
+        "examples/small/figure.py draws no table count; return it from",
+    ),
+    "a table of a topic that draws none": (
+        TABLE.replace("¦", "")
+        .replace("--8", "¦--8")
+        .replace("small/", "large/")
+        .format("counts", "counts"),
+        "examples/large/figure.py draws no table counts; return it from",
+    ),
+    "a drawn table without its data": (
+        TABLE.format("counts", "count"),
+        "a figure without a link to its data; write in its caption: "
+        "[Data](figures/small/counts.csv)",
+    ),
 }
 
 
@@ -596,6 +658,12 @@ SOUND = [
     '    --8<-- "snippets/add_one.py:add_one"\n    ```',
     "[page](small.md#there) and [generated](../evidence/small.md)",
     FIGURE.replace("¦", "").format(caption=CAPTION),
+    TABLE.replace("¦", "").format("counts", "counts"),
+    TABLE.replace("¦", "").format("seconds_by_size", "seconds_by_size"),
+    "| a | b | c | d |\n| --- | --- | --- | --- |\n"
+    + f"| a{CELL * 3}|\n" * 2
+    + f"| a{CELL * 2}{CELL.replace('| ', '| then ')}|\n"
+    + '| a | <data value="small.gpu:test.count">not measured yet</data> | | |',
 ]
 
 
@@ -603,6 +671,17 @@ SOUND = [
 def test_what_is_allowed_is_not_reported(small: Project, text):
     small.append(PLACE, text + "\n")
     assert small.found() == []
+
+
+def test_a_typed_table_of_more_than_eight_measured_cells_is_told(small):
+    head = "| a | b | c | d |\n| --- | --- | --- | --- |\n"
+    place = small.append(PLACE, f"¦{head}" + f"| a{CELL * 3}|\n" * 3)
+    (found, _) = small.guide()[1]
+    assert found == (
+        f"{place}: warning: a typed table with 9 measured cells, at most 8; "
+        "draw it: return it from tables(results) in figure.py and embed it, "
+        "as CONTRIBUTING.md shows"
+    )
 
 
 def test_a_lone_number_in_code_may_be_a_setting(small: Project):
@@ -810,8 +889,8 @@ def break_syntax(project):
         (break_keys, "value test.none is in small_keras.cpu.json only"),
         (break_judgement_keys, "judgement test.uncited is in small_keras.cpu"),
         (break_form, "is 'five', expected a finite number; run: guide run"),
-        (break_short, "comes from a short run, which is no result; run: guide"),
-        (break_provenance, "has no provenance"),
+        (break_short, "from a short run, which measures nothing; run: guide"),
+        (break_provenance, "without provenance; expected what"),
         (break_json, "no JSON"),
         (break_owner, "no program has this result; expected nobody.py"),
         (break_result, "is missing; run: guide run alone_keras, then: guide "),

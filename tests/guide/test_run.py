@@ -14,8 +14,8 @@ from types import SimpleNamespace
 import pytest
 
 from _guide import results
-from _guide.project import Program
 from _guide.measure.run import Progress, keras_backend
+from _guide.project import Program
 
 # Says which processes are there, and then waits to be ended.
 ENDLESS = """
@@ -66,12 +66,16 @@ def lay_committed(scratch, path: Path, date: str, seconds: float):
     measured = {
         "values": {"count": {"value": 3, "unit": "count", "exact": True}}
     }
-    provenance = {
-        "program": path.stem,
-        "code": Program(scratch.root, path).code_hash,
-        "date": date,
-        "seconds": seconds,
-    }
+    provenance = results.provenance(
+        Program(scratch.root, path),
+        settings={},
+        versions={},
+        backend=None,
+        device="Some processor",
+        threads=1,
+        date=date,
+        seconds=seconds,
+    )
     results.save(
         path.with_suffix(".cpu.json"), measured | {"provenance": provenance}
     )

@@ -19,7 +19,6 @@ import yaml
 
 from _guide import results
 from _guide.check.claims import check_claims
-from _guide.check.ledger import LEDGER
 from _guide.check.page import SECTION, PageCheck, renew
 from _guide.check.phrases import Phrases
 from _guide.check.text import Lines, closest, known_versions, read, scan
@@ -28,6 +27,7 @@ from _guide.project import (
     FRAMEWORK_NAMES,
     GuideError,
     Program,
+    Source,
     is_generated,
     markdown_of,
     programs,
@@ -107,7 +107,7 @@ def tell_all(root: Path, update: bool) -> int:
         return 1
     print(
         f"guide check: {examined.num_pages:,} pages, "
-        + f"{examined.num_claims:,} claims, " * examined.is_file(LEDGER)
+        + f"{examined.num_claims:,} claims, " * (examined.num_claims > 0)
         + f"{examined.num_bound:,} bound numbers, "
         f"{len(examined.results):,} results: no problems"
     )
@@ -145,6 +145,8 @@ class Examined:
         self.found: set[Problem] = set()
         self.num_pages = self.num_claims = self.num_bound = 0
         self.programs = {program.name: program for program in programs(root)}
+        # Those whose text and imports can be read.
+        self.readable: list[Program] = []
         self.results: dict[str, dict] = {}
         # Results in a wrong form; no text is judged by them.
         self.broken: set[str] = set()
@@ -160,7 +162,7 @@ class Examined:
         self.load_results()
         self.check_programs()
         self.check_pages()
-        self.check_claims()
+        self.num_claims = check_claims(self)
         self.check_phrases()
         self.check_snippets()
         self.check_navigation()
@@ -220,30 +222,18 @@ class Examined:
                     error.colno,
                 )
                 continue
-            wrong = self.form_of(result)
+            wrong = results.whole_problems(result)
             if wrong:
                 self.broken.add(path.stem)
             for why in wrong:
                 self.tell(where, f"{why}; {renew(program)}")
 
-    def form_of(self, result: object) -> list[str]:
-        """What is wrong with a committed result's form."""
-        if not isinstance(result, dict):
-            return results.problems(result)
-        measured = {k: v for k, v in result.items() if k != "provenance"}
-        wrong = results.problems(measured)
-        provenance = result.get("provenance")
-        if not isinstance(provenance, dict) or "code" not in provenance:
-            wrong.append("has no provenance; expected what a run writes")
-        elif provenance.get("short") is not False:
-            wrong.append("comes from a short run, which is no result")
-        return wrong
-
     def check_programs(self) -> None:
         for program in self.programs.values():
             try:
                 devices = program.header["devices"]
-                code = program.code_hash
+                program.expansion()
+                program.is_current({})
             except GuideError as error:
                 self.tell_error(error)
                 continue
@@ -255,13 +245,12 @@ class Examined:
                     error.offset or 1,
                 )
                 continue
+            self.readable.append(program)
             for device in DEVICES:
-                self.check_result(program, device, device in devices, code)
+                self.check_result(program, device, device in devices)
             self.check_twin(program.path)
 
-    def check_result(
-        self, program: Program, device: str, wanted: bool, code: str
-    ) -> None:
+    def check_result(self, program: Program, device: str, wanted: bool) -> None:
         name = f"{program.name}.{device}"
         where = program.committed(device).relative_to(self.root).as_posix()
         if name not in self.results:
@@ -270,7 +259,7 @@ class Examined:
             return
         if name in self.broken:
             return
-        if self.results[name]["provenance"]["code"] != code:
+        if not program.is_current(self.results[name]["provenance"]):
             self.tell(
                 where,
                 f"older than its program; run: guide run {program.topic}",
@@ -500,18 +489,20 @@ class Examined:
             own = topics.get(topic, [])
             PageCheck(self, path, scan(text), own).check()
             self.num_pages += 1
-        for program in self.programs.values():
-            page = scan(only_markdown(program))
+        sources = {
+            source.where: source
+            for program in self.readable
+            for source in (program, *program.imported)
+            if source.kind != "snippet"
+        }
+        for where, source in sources.items():
             own = [
-                other
-                for other in self.programs.values()
-                if other.path in (program.path, twin_of(program.path))
+                program
+                for program in self.readable
+                if source.path in (program.path, twin_of(program.path))
+                or source in program.imported
             ]
-            PageCheck(self, program.where, page, own).check()
-
-    def check_claims(self) -> None:
-        if self.is_file(LEDGER):
-            self.num_claims = check_claims(self, read(self.root / LEDGER))
+            PageCheck(self, where, scan(only_markdown(source)), own).check()
 
 
 def entries(nav: object) -> list[str]:
@@ -525,7 +516,7 @@ def entries(nav: object) -> list[str]:
     return [path for item in nav for path in entries(item)]
 
 
-def only_markdown(program: Program) -> str:
+def only_markdown(program: Source) -> str:
     """The Markdown cells at their offsets, everything else blank.
 
     The header's fields are blank as well: they tell how to run the program.

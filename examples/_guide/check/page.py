@@ -27,7 +27,13 @@ from _guide.check.text import (
     read,
     scan,
 )
-from _guide.project import DEVICES, FRAMEWORK_NAMES, Program, is_generated
+from _guide.project import (
+    DEVICES,
+    FRAMEWORK_NAMES,
+    GuideError,
+    Program,
+    is_generated,
+)
 from _guide.reference import Reference, Unknown
 
 if TYPE_CHECKING:
@@ -45,6 +51,14 @@ DATA_LANGUAGES = {
 FIELD = re.compile(r"^[\w-]+:[ ]*(?![\d.]+\s*$|\[)(?P<text>.*)", re.M)
 IMPORT = re.compile(r"^[ \t]*(?P<from>from|import)[ \t]+snippets\b", re.M)
 SECTION = re.compile(r"^[ \t]*# --8<-- \[start:([^\]]+)\]", re.M)
+DRAWN_TABLE = re.compile(r"docs/figures/(?P<topic>\w+)/(?P<name>\w+)\.md")
+STRING = re.compile(r'"([^"\n]+)"')
+TYPED_TABLE = re.compile(r"(?:^[ \t]*\|.*\n?)+", re.M)
+MEASURED_CELL = re.compile(
+    r"\|\s*<data [^>]*>(?!not measured yet)[^|]*?</data>\s*(?=\|)"
+)
+# More measured cells than this are not typed.
+MOST_TYPED = 8
 LONE_NUMBER = re.compile(
     rf"(?P<sign>[-−]?)(?P<digits>[{DIGIT}][{DIGIT},_]*(?:\.\d+)?(?:e[-+]?\d+)?)"
     r"(?P<unit>\s*(?:\\?%|×|\\times|[a-zA-Zµμ]+))?",
@@ -88,6 +102,9 @@ class PageCheck:
         page = self.page
         for offset, message in page.faults:
             self.tell(offset, f"{message}; mend it")
+        for offset, target in page.includes:
+            self.check_drawn_table(offset, target)
+        self.check_typed_tables()
         for fence in page.fences:
             self.check_fence(fence)
         for data in page.data:
@@ -347,14 +364,52 @@ class PageCheck:
             link.target.partition("#")[0]
             for link in inside
             if link.image and ".svg" in link.target
-        ] or [""]
-        for image in drawn:
-            wanted = image.removesuffix(".svg") + ".csv"
+        ]
+        # A page names its table from the project, not from its own folder.
+        drawn += [
+            target.removeprefix("docs/")
+            for offset, target in page.includes
+            if figure.start <= offset < figure.end
+        ]
+        for image in drawn or [""]:
+            wanted = posixpath.splitext(image)[0] + ".csv"
             if not any(link.target.endswith(wanted) for link in inside):
                 self.tell(
                     figure.start,
                     "a figure without a link to its data; write in its "
                     f"caption: [Data]({wanted})",
+                )
+
+    # Tables
+
+    def check_drawn_table(self, offset: int, target: str) -> None:
+        match = DRAWN_TABLE.fullmatch(target)
+        inside = any(f.start <= offset < f.end for f in self.page.figures)
+        if match is None or not inside:
+            self.tell(
+                offset,
+                "an include outside of a fence, which nothing checks; write "
+                "the text here, put the line into a fence, or embed a drawn "
+                "table, docs/figures/TOPIC/NAME.md, in a <figure markdown>",
+            )
+        elif not draws(self.project, match["topic"], match["name"]):
+            self.tell(
+                offset,
+                f"examples/{match['topic']}/figure.py draws no table "
+                f"{match['name']}; return it from tables(results) there, or "
+                "mend the name",
+            )
+
+    def check_typed_tables(self) -> None:
+        for table in TYPED_TABLE.finditer(self.page.body):
+            count = len(MEASURED_CELL.findall(table[0]))
+            if count > MOST_TYPED:
+                self.tell(
+                    table.start(),
+                    f"a typed table with {count} measured cells, at most "
+                    f"{MOST_TYPED}; draw it: return it from tables(results) "
+                    "in figure.py and embed it, as CONTRIBUTING.md shows",
+                    warning=True,
                 )
 
     # Fences
@@ -449,6 +504,17 @@ class PageCheck:
             self.project.embedded.add((target, ""))
 
 
+def draws(project: Examined, topic: str, name: str) -> bool:
+    """Whether figure.py writes a string, or a form of one, that is `name`."""
+    where = f"examples/{topic}/figure.py"
+    text = read(project.root / where) if project.is_file(where) else ""
+    forms = STRING.findall(text) if "def tables(" in text else []
+    return any(
+        re.fullmatch(re.sub(r"\\{.*?\\}", r"\\w+", re.escape(form)), name)
+        for form in forms
+    )
+
+
 def kind_of(link: Link) -> str:
     return "alt text" if link.image else "link text"
 
@@ -491,8 +557,8 @@ def settings_of(project: Examined, program: Program) -> set[str]:
     if "numbers" not in program.__dict__:
         found: set[str] = set()
         try:
-            assigned = program.assigned
-        except SyntaxError:
+            assigned = program.settings
+        except (SyntaxError, GuideError):
             assigned = {}
         for value in assigned.values():
             for node in ast.walk(value):

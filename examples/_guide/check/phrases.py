@@ -10,10 +10,9 @@ import re
 import tomllib
 from typing import TYPE_CHECKING
 
-from _guide.check.agreement import APART, Verdict, each, plain
+from _guide.check.agreement import APART, Verdict, grounds, plain
 from _guide.check.ledger import LedgerError
 from _guide.check.text import NUMERIC, Lines, closest, read
-from _guide.results import describe
 
 if TYPE_CHECKING:
     from _guide.check.everything import Examined
@@ -122,18 +121,11 @@ class Phrases:
                 f"{told(truth)}; expected one of: {phrases}; write one of "
                 f"these, or add yours to {LISTS[truth]} in {self.path}"
             )
-        grounds = {
-            framework: ", ".join(
-                f"{name} is {describe(found[framework]['values'][name])}"
-                for name in entry["because"]
-            )
-            for framework, entry in wrong.items()
-        }
         apart = f", or {APART}" * (len(wrong) < len(found))
         return Verdict(
-            f"text says {shown}, but it {told(truth)}: {each(grounds, found)} "
-            f"({reference}); expected one of: {phrases}; rewrite the sentence"
-            + apart
+            f"text says {shown}, but it {told(truth)}: "
+            f"{grounds(reference, wrong, found)} ({reference}); expected one "
+            f"of: {phrases}; rewrite the sentence{apart}"
         )
 
     def check(self, judged: set[str] | None) -> None:

@@ -34,8 +34,10 @@ LANGUAGE = re.compile(r"\s*(?:\{[^}]*?\.(?P<class>[\w+-]+)|(?P<plain>[\w+-]+))")
 DEFINITION = re.compile(
     r"^[ \t]*\[(?P<label>[^\]^\n][^\]\n]*)\]:[ \t]*(?P<target>\S+)[^\n]*", re.M
 )
-INCLUDE = re.compile(
-    r'^[ \t>]*-+8<-+[ \t]+"(?P<target>[^"\n]+)"[ \t\r]*$', re.M
+INCLUDE = re.compile(r'^[ \t]*-+8<-+[ \t]+"(?P<target>[^"\n]+)"\r?$', re.M)
+# Also what a formatter makes of one, which a page would show as it is.
+LIKE_INCLUDE = re.compile(
+    r"^[ \t>]*(?P<mark>[-–—−]+[ \t]*8[ \t]*(?:<|&lt;)[ \t]*[-–—−]+.*)$", re.M
 )
 # One pass over the text stops at these characters only, and looks there for
 # what begins with them; `within` keeps an inline element in its paragraph.
@@ -213,6 +215,8 @@ class Page:
     links: list[Link] = field(default_factory=list)
     codes: list[Code] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
+    # Those outside of fences: offset and target.
+    includes: list[tuple[int, str]] = field(default_factory=list)
     # What is written wrongly: offset and message.
     faults: list[tuple[int, str]] = field(default_factory=list)
     front_matter: tuple[int, int] = (0, 0)
@@ -322,14 +326,18 @@ def scan(text: str) -> Page:
         for match in DEFINITION.finditer(page.body):
             definitions[match["label"].lower()] = match["target"]
         page.body = DEFINITION.sub(lambda m: blanked(m[0]), page.body)
-    if "8<-" in page.body:
-        for match in INCLUDE.finditer(page.body):
+    for match in LIKE_INCLUDE.finditer(text):
+        start = match.start("mark")
+        include = INCLUDE.fullmatch(match[0])
+        if include is None:
             fault = (
-                "an include outside of a fence, which nothing checks; write "
-                "the text here, or put the line into a fence"
+                f"{match['mark']} looks like an include and is none; expected, "
+                'alone on its line: --8<-- "FILE:SECTION"'
             )
-            page.faults.append((match.start(), fault))
-        page.body = INCLUDE.sub(lambda m: blanked(m[0]), page.body)
+            page.faults.append((start, fault))
+        elif page.body.startswith(match["mark"], start):
+            page.includes.append((start, include["target"]))
+    page.body = LIKE_INCLUDE.sub(lambda m: blanked(m[0]), page.body)
     spans = _inline(page, definitions)
     parts, last = [], 0
     for start, end in sorted(spans):

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from _guide import results
-from _guide.project import DEVICES, GuideError, Program, programs
 from _guide.measure.run import chosen
-
-PROVENANCE = {
-    "program", "code", "command", "settings", "versions", "backend", "device",
-    "threads", "date", "seconds", "short",
-}  # fmt: skip
+from _guide.project import DEVICES, GuideError, Program, programs
 
 
 def accept(root: Path, names: list[str], folder: Path | None = None) -> int:
@@ -102,28 +96,15 @@ def elsewhere(
 def read(program: Program, device: str, path: Path) -> tuple[dict, str]:
     """The result in `path`, and why it cannot be taken ('' if it can)."""
     try:
-        result = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        return {}, f"no JSON ({error})"
-    if not isinstance(result, dict):
-        return {}, f"a {type(result).__name__}, expected a result"
-    provenance = result.get("provenance")
-    if not isinstance(provenance, dict):
-        return {}, "without provenance; expected a result of `guide run`"
-    lacking = PROVENANCE - set(provenance)
-    if lacking:
-        return {}, f"provenance without {', '.join(sorted(lacking))}"
-    measured = {k: v for k, v in result.items() if k != "provenance"}
-    wrong = results.problems(measured)
-    if wrong:
-        return {}, wrong[0]
-    if provenance["short"] is not False:
-        return {}, "from a short run, which measures nothing"
+        result = results.read(path, "")
+    except GuideError as error:
+        return {}, str(error).partition(": ")[2]
+    provenance = result["provenance"]
     if provenance["program"] != program.name:
         return {}, f"the result of {provenance['program']}"
     if device not in program.header["devices"]:
         return {}, f"{program.where} does not run on {device}"
-    if provenance["code"] != program.code_hash:
+    if not program.is_current(provenance):
         return {}, f"measured with another version of {program.where}"
     if len(results.to_text(result).encode()) > results.MOST_BYTES:
         return {}, f"larger than {results.MOST_BYTES:,} bytes"
@@ -133,8 +114,8 @@ def read(program: Program, device: str, path: Path) -> tuple[dict, str]:
 def tell(path: Path, result: dict) -> None:
     """Print what the new result says otherwise than the committed one."""
     try:
-        old = results.load(path)
-    except ValueError:
+        old = results.read(path, path.name)
+    except GuideError:
         old = None
     if old is None:
         print(f"{path.stem}: {len(result['values'])} values, the first ones")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -29,6 +30,8 @@ HEARTBEAT = 30
 LOOK = 0.1
 # Seconds that a worker has to end itself and its kernel.
 GRACE = 3
+# Seconds that it takes to start a kernel and to conclude from kept runs.
+CONCLUDING = 10
 
 
 @dataclass
@@ -42,6 +45,8 @@ class Task:
     limit: float
     changed: bool
     last: float
+    # Whether the runs were kept, so that only the findings are to be made.
+    kept: bool = False
 
     @property
     def name(self) -> str:
@@ -53,6 +58,7 @@ class Report:
     """What became of each program, in the words of the summary."""
 
     measured: list[str] = field(default_factory=list)
+    concluded: list[str] = field(default_factory=list)
     not_measured: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
@@ -65,13 +71,14 @@ class Report:
         tried = "Short runs, not stored" if short else "Measured again"
         for title, names in (
             (tried, self.measured),
+            ("Found again from kept runs, nothing measured", self.concluded),
             ("Not measured again", self.not_measured),
             ("Failed", self.failed),
         ):
             if names:
                 print(f"{title}:")
                 print(*(f"  {name}" for name in names), sep="\n")
-        if not self.measured and not self.failed:
+        if not (self.measured or self.concluded or self.failed):
             print("Nothing to run.")
         sys.stdout.flush()
 
@@ -92,8 +99,10 @@ def run(
     tasks = []
     for program in chosen(root, names):
         try:
-            task = plan(program, gpu, limit)
-            current = is_fresh(program, task.device) if task else False
+            task = plan(program, gpu, limit, kept=not (fresh or short))
+            current = task and program.is_current(
+                provenance_in(program.fresh(task.device))
+            )
         except (GuideError, SyntaxError) as error:
             report.fail(program.name, describe(program, error))
             continue
@@ -134,14 +143,19 @@ def chosen(root: Path, names: list[str]) -> list[Program]:
     ]
 
 
-def plan(program: Program, gpu: bool, limit: float | None) -> Task | None:
-    """What to expect of the program here; None if it cannot run here."""
+def plan(
+    program: Program, gpu: bool, limit: float | None, kept: bool
+) -> Task | None:
+    """What to expect of the program here; None if it cannot run here.
+
+    kept: whether runs that were kept may serve again.
+    """
     header = program.header
     device = "gpu" if gpu and "gpu" in header["devices"] else "cpu"
     if device not in header["devices"]:
         return None
-    here = readable(program.fresh(device))
-    committed = readable(program.committed(device))
+    here = provenance_in(program.fresh(device))
+    committed = provenance_in(program.committed(device))
     expected = header["minutes"] * 60
     for provenance in (committed, here):
         expected = provenance.get("seconds", expected)
@@ -151,29 +165,37 @@ def plan(program: Program, gpu: bool, limit: float | None) -> Task | None:
     elif "date" in committed:
         day = datetime.fromisoformat(committed["date"])
         last = day.replace(tzinfo=UTC).timestamp()
-    code = program.code_hash
+    kept = kept and has_runs(program, device)
     return Task(
         program=program,
         device=device,
         # A GPU is shared badly, and times on it would be those of two.
-        alone=header["alone"] or device == "gpu",
-        expected=expected,
+        alone=not kept and (header["alone"] or device == "gpu"),
+        expected=CONCLUDING if kept else expected,
         limit=limit if limit is not None else 5 * expected + 120,
-        changed=code not in (here.get("code"), committed.get("code")),
+        changed=not any(map(program.is_current, (here, committed))),
         last=last,
+        kept=kept,
     )
 
 
-def readable(path: Path) -> dict:
+def provenance_in(path: Path) -> dict:
     """The provenance of a result; empty if there is none to be read."""
-    with contextlib.suppress(ValueError, AttributeError):
-        return dict((results.load(path) or {}).get("provenance") or {})
+    with contextlib.suppress(GuideError):
+        found = results.read(path, path.name)
+        return found["provenance"] if found else {}
     return {}
 
 
-def is_fresh(program: Program, device: str) -> bool:
-    """Whether a result from the present code was made here."""
-    return readable(program.fresh(device)).get("code") == program.code_hash
+def has_runs(program: Program, device: str) -> bool:
+    """Whether what the present code handed to its findings was kept here."""
+    raw = program.raw(device)
+    about = raw.with_suffix(".json")
+    if not (program.findings and raw.is_file() and about.is_file()):
+        return False
+    with contextlib.suppress(ValueError):
+        return program.is_measured_by(json.loads(about.read_text("utf-8")))
+    return False
 
 
 def describe(program: Program, error: Exception) -> str:
@@ -226,7 +248,9 @@ def run_all(
                 running.remove(child)
                 message = child.result()
                 progress.ended(child)
-                if child.well:
+                if child.well and child.task.kept:
+                    report.concluded.append(f"{child.task.name}: {message}")
+                elif child.well:
                     report.measured.append(f"{child.task.name}: {message}")
                 else:
                     report.fail(child.task.name, message)
@@ -265,7 +289,8 @@ class Child:
         self.folder = Path(tempfile.mkdtemp(prefix="guide-"))
         program = task.program
         words = [str(program.root), str(program.path), task.device]
-        words += [str(self.folder), "short" if short else "whole"]
+        form = "short" if short else "findings" if task.kept else "whole"
+        words += [str(self.folder), form]
         with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "_guide.measure.worker", *words],

@@ -1,9 +1,10 @@
 """Runs one program in a Jupyter kernel and keeps what it found.
 
-`guide run` starts it as `python -m _guide.measure.worker ROOT PROGRAM DEVICE FOLDER
-short|whole`. What it has to say it writes to FOLDER/message; the exit status
-is 0 only if the program ran to its end and its results have the right form.
-It ends, with its kernel, when its standard input closes or on SIGTERM.
+`guide run` starts it as `python -m _guide.measure.worker ROOT PROGRAM DEVICE
+FOLDER short|whole|findings`. What it has to say it writes to FOLDER/message;
+the exit status is 0 only if the program ran to its end and its results have
+the right form. It ends, with its kernel, when its standard input closes or on
+SIGTERM.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,20 +33,38 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from _guide import results
-from _guide.project import (
-    SECTION_MARKER,
-    SHORT_SWITCH,
-    SNIPPET_IMPORT,
-    GuideError,
-    Program,
-)
 from _guide.measure.run import gpu_name
+from _guide.project import Cell, GuideError, Program
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 FRAME = re.compile(r"Cell In\[(\d+)\], line (\d+)")
-# Runs behind the program's last cell, and is not part of its notebook.
-COLLECT = """
-def _collect(path, settings):
+# Runs before the program's first cell, and is not part of its notebook.
+HELPERS = """
+def _guide_keep(name, folder):
+    # What is handed to the findings is written down before they begin.
+    import functools
+    import pickle
+
+    find = globals()[name]
+
+    @functools.wraps(find)
+    def kept(*given, **named):
+        with open(folder + "/raw.pickle", "wb") as stream:
+            pickle.dump((given, named), stream)
+        _guide_collect(folder + "/measured.json")
+        return find(*given, **named)
+
+    globals()[name] = kept
+
+
+def _guide_load(path):
+    import pickle
+
+    with open(path, "rb") as stream:
+        return pickle.load(stream)
+
+
+def _guide_collect(path):
     import json
     import platform
     import sys
@@ -58,7 +78,7 @@ def _collect(path, settings):
         return json.dumps(item, default=plain)
 
     found = {"settings": {}, "versions": {"python": platform.python_version()}}
-    for name in settings:
+    for name in _guide_settings:
         try:
             found["settings"][name] = json.loads(text(globals()[name]))
         except (KeyError, TypeError, ValueError):
@@ -91,9 +111,6 @@ def _collect(path, settings):
         found["error"] = str(error)
     with open(path, "w", encoding="utf-8") as stream:
         json.dump(found, stream)
-
-
-_collect(%r, %r)
 """
 
 
@@ -181,7 +198,8 @@ def main(words: list[str]) -> int:
     end_with_parent(kernel)
     status = 0
     try:
-        message = measure(program, device, kernel, form == "short")
+        work = find_again if form == "findings" else measure
+        message = work(program, device, kernel, form == "short")
     except GuideError as error:
         message, status = str(error), 1
     with contextlib.suppress(FileNotFoundError):
@@ -211,14 +229,33 @@ def end_with_parent(kernel: Kernel) -> None:
 def measure(program: Program, device: str, kernel: Kernel, short: bool) -> str:
     """Run the program and keep what it found; says how it went.
 
-    Raises GuideError, and then leaves an earlier run's result as it is.
+    Raises GuideError, and then leaves an earlier run's result as it is. What
+    the program had handed to its findings is kept even then.
     """
-    # Of what is run, not of what the file holds when it has ended.
-    code = program.code_hash
+    # Of what is run, not of what the files hold when it has ended.
+    provenance = results.provenance(program)
+    cells = program.expansion(short)
     notebook = jupytext.reads(program.expanded(short), fmt="py:percent")
-    found, seconds = execute(program, notebook, kernel)
-    check(program, found)
-    if device == "gpu" and found["sees_gpu"] is False:
+    began = time.monotonic()
+    try:
+        found = execute(program, notebook, cells, kernel, hidden_keeper)
+    finally:
+        about = kernel.folder / "measured.json"
+        if about.is_file():
+            measured = json.loads(about.read_text("utf-8"))
+            seen = measured.pop("sees_gpu") is not False or device == "cpu"
+            provenance |= {
+                "settings": measured["settings"],
+                "versions": measured["versions"],
+                "backend": measured["backend"],
+                "device": device_name(device),
+                "threads": int(os.environ.get("OMP_NUM_THREADS", "1")),
+                "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+                "seconds": round(time.monotonic() - began, 1),
+            }
+            if seen and not short:
+                keep_raw(program, device, kernel, provenance)
+    if not seen:
         raise problem(
             program,
             program.where,
@@ -228,82 +265,180 @@ def measure(program: Program, device: str, kernel: Kernel, short: bool) -> str:
     count = len(found["results"]["values"])
     if short:
         return f"short run of {program.name}: {count} values, not stored"
+    store(program, device, found, notebook, provenance)
+    return f"{count} values in {provenance['seconds']:.0f} s"
+
+
+def find_again(
+    program: Program, device: str, kernel: Kernel, short: bool
+) -> str:
+    """Conclude anew from the runs that were kept; says how it went.
+
+    Executes what the findings need: problem, snippets and their own cells.
+    """
+    began = time.monotonic()
+    raw = program.raw(device)
+    provenance = json.loads(raw.with_suffix(".json").read_text("utf-8"))
+    cells = program.expansion()
+    whole = jupytext.reads(program.expanded(), fmt="py:percent")
+    for cell, old in zip(whole.cells, old_outputs(program, device, whole)):
+        cell.update(old)
+    needed = [
+        number
+        for number, cell in enumerate(cells)
+        if cell.source in [*program.findings.imported, program.findings]
+    ]
+    last = len(cells) - 1
+    part = nbformat.from_dict(whole)
+    part.cells = [whole.cells[number] for number in [*needed, last]]
+    call = whole.cells[last].source
+    name = program.findings.path.stem
+    whole.cells[last].source = (
+        f"_given, _named = _guide_load({str(raw)!r})\n"
+        f"results = {name}(*_given, **_named)"
+    )
+    origins = [cells[number] for number in [*needed, last]]
+    found = execute(program, part, origins, kernel, lambda *_: None)
+    whole.cells[last].source = call
+    found["settings"] = provenance["settings"] | found["settings"]
+    store(program, device, found, whole, provenance)
+    count = len(found["results"]["values"])
+    spent = time.monotonic() - began
+    return f"{count} values in {spent:.0f} s, runs of {provenance['date']}"
+
+
+def old_outputs(
+    program: Program, device: str, whole: nbformat.NotebookNode
+) -> list[dict]:
+    """What each cell gave when the program last ran; nothing if it is new."""
+    path = program.notebook(device)
+    gave = {}
+    if path.is_file():
+        for cell in nbformat.read(path, 4).cells:
+            if cell.cell_type == "code":
+                gave[cell.source] = {
+                    "outputs": cell.outputs,
+                    "execution_count": cell.execution_count,
+                }
+    nothing: dict = {"outputs": [], "execution_count": None}
+    return [
+        gave.get(cell.source, nothing) if cell.cell_type == "code" else {}
+        for cell in whole.cells
+    ]
+
+
+def keep_raw(
+    program: Program, device: str, kernel: Kernel, provenance: dict
+) -> None:
+    """Keep what the program handed to its findings, and where it is from."""
+    path = program.raw(device)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The new runs are there before their provenance says whose they are.
+    path.with_suffix(".json").unlink(missing_ok=True)
+    if (kernel.folder / "raw.pickle").is_file():
+        shutil.move(kernel.folder / "raw.pickle", path)
+        results.write_whole(
+            path.with_suffix(".json"), json.dumps(provenance, indent=1) + "\n"
+        )
+
+
+def store(
+    program: Program,
+    device: str,
+    found: dict,
+    notebook: nbformat.NotebookNode,
+    provenance: dict,
+) -> None:
+    """Keep a result with its notebook."""
     result = {"values": {}, "judgements": {}, "series": {}} | found["results"]
-    result["provenance"] = {
-        "program": program.name,
-        "code": code,
-        "command": f"guide run {program.name}",
+    result["provenance"] = provenance | {
         "settings": found["settings"],
-        "versions": found["versions"],
-        "backend": found["backend"],
-        "device": device_name(device),
-        "threads": int(os.environ.get("OMP_NUM_THREADS", "1")),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "seconds": round(seconds, 1),
-        "short": False,
+        "findings": program.findings_hash,
     }
     try:
-        results.save(kernel.folder / "result.json", result)
+        text = results.to_file(program.fresh(device), result)
     except ValueError as error:
         raise problem(program, results_line(program), str(error)) from None
     # The result comes last: where there is one, there is its notebook.
     results.write_whole(program.notebook(device), notebook_text(notebook))
-    results.save(program.fresh(device), result)
+    results.write_whole(program.fresh(device), text)
     os.utime(program.fresh(device))
-    return f"{count} values in {seconds:.0f} s"
 
 
 def execute(
-    program: Program, notebook: nbformat.NotebookNode, kernel: Kernel
-) -> tuple[dict, float]:
-    """What the program left behind, and the seconds that it took."""
+    program: Program,
+    notebook: nbformat.NotebookNode,
+    cells: list[Cell],
+    kernel: Kernel,
+    before_last: Callable[[Program, Kernel], str | None],
+) -> dict:
+    """What the program left behind; raises GuideError for what it raised.
+
+    cells: where each cell of the notebook comes from.
+    before_last: hidden code to run before the last cell.
+    """
     collected = kernel.folder / "collected.json"
-    collect = COLLECT % (str(collected), list(program.settings))
-    notebook.cells.append(nbformat.v4.new_code_cell(collect))
-    began = time.monotonic()
+    hidden = [
+        (0, f"_guide_settings = {list(program.settings)!r}\n{HELPERS}"),
+        (len(cells) - 1, before_last(program, kernel)),
+        (len(cells), f"_guide_collect({str(collected)!r})"),
+    ]
+    shown = list(zip(notebook.cells, cells, strict=True))
+    for place, source in reversed(hidden):
+        if source:
+            shown.insert(place, (nbformat.v4.new_code_cell(source), None))
+    run = nbformat.v4.new_notebook(cells=[cell for cell, _ in shown])
     try:
-        kernel.execute(notebook)
+        kernel.execute(run)
     except CellExecutionError as error:
-        raise raised(program, notebook, error) from None
+        raise raised(program, shown, error) from None
     except DeadKernelError:
-        where = [f"{program.where}:1"]
-        for cell in code_cells(notebook):
-            if cell.get("execution_count") is None:
-                where = origins(program, cell.source) or where
+        where = f"{program.where}:1"
+        for cell, origin in shown:
+            if cell.get("execution_count", 0) is None and origin:
+                where = origin.origin(1)
                 break
         raise problem(
             program,
-            where[0],
+            where,
             "its process died in the cell that starts here (killed, perhaps "
             "for want of memory, or ended by the program itself)",
         ) from None
-    seconds = time.monotonic() - began
-    notebook.cells.pop()
-    return json.loads(collected.read_text("utf-8")), seconds
+    found = json.loads(collected.read_text("utf-8"))
+    check(program, found, found["settings"].get("SHORT") is True)
+    return found
+
+
+def hidden_keeper(program: Program, kernel: Kernel) -> str | None:
+    """Code that keeps what will be handed to the findings."""
+    folder = str(kernel.folder)
+    if not program.findings:
+        return f"_guide_collect({folder + '/measured.json'!r})"
+    return f"_guide_keep({program.findings.path.stem!r}, {folder!r})"
 
 
 def raised(
     program: Program,
-    notebook: nbformat.NotebookNode,
+    shown: list[tuple[nbformat.NotebookNode, Cell | None]],
     error: CellExecutionError,
 ) -> GuideError:
     """The program's exception, with its traceback in terms of its files."""
-    run = code_cells(notebook)
-    lines = {
-        number: origins(program, cell.source)
-        for number, cell in enumerate(run, 1)
-    }
+    run = [
+        (cell, origin)
+        for cell, origin in shown
+        if cell.cell_type == "code" and cell.source.strip()
+    ]
     seen: list[str] = []
 
     def name(frame: re.Match) -> str:
-        known = lines.get(int(frame[1]), [])
-        line = int(frame[2])
-        if line > len(known):
+        # The kernel counts the cells that run, from one.
+        origin = run[int(frame[1]) - 1][1]
+        if origin is None:
             return frame[0]
-        seen.append(known[line - 1])
-        return known[line - 1]
+        seen.append(origin.origin(int(frame[2])))
+        return seen[-1]
 
-    outputs = (output for cell in run for output in cell.get("outputs", ()))
+    outputs = (output for cell, _ in run for output in cell.get("outputs", ()))
     rows = next(
         output["traceback"]
         for output in outputs
@@ -315,51 +450,7 @@ def raised(
     return GuideError(f"{problem(program, where, what)}\n{traceback.strip()}")
 
 
-def code_cells(notebook: nbformat.NotebookNode) -> list:
-    """The cells that run, in the order in which the kernel counts them."""
-    return [
-        cell
-        for cell in notebook.cells
-        if cell.cell_type == "code" and cell.source.strip()
-    ]
-
-
-def origins(program: Program, source: str) -> list[str]:
-    """`path:line` of each line of a cell, in the file that it came from."""
-
-    def without_ours(text: str) -> list[str]:
-        text = SECTION_MARKER.sub("\0\n", text)
-        text = SHORT_SWITCH.sub("SHORT = True", text)
-        # An import may have several lines; one of them stays, empty.
-        text = SNIPPET_IMPORT.sub(
-            lambda match: "\0\n" * match[0].count("\n"), text
-        )
-        return text.splitlines()
-
-    wanted = without_ours(source)
-    parts = [(program.where, text, first) for _, text, first in program.cells]
-    for path in program.snippets:
-        where = path.relative_to(program.root).as_posix()
-        parts.append((where, path.read_text("utf-8"), 1))
-    blank = len(wanted) - len("\n".join(wanted).lstrip().splitlines())
-    for where, text, first in parts:
-        kept = [
-            (number, line)
-            for number, line in enumerate(without_ours(text), first)
-            if line != "\0"
-        ]
-        while kept and not kept[0][1].strip():
-            kept.pop(0)
-        while kept and not kept[-1][1].strip():
-            kept.pop()
-        if [line for _, line in kept] == wanted[blank:] and kept:
-            numbers = [number for number, _ in kept]
-            numbers = [numbers[0]] * blank + numbers
-            return [f"{where}:{number}" for number in numbers]
-    return []
-
-
-def check(program: Program, found: dict) -> None:
+def check(program: Program, found: dict, short: bool) -> None:
     """Raises GuideError if there are no results or they have a wrong form."""
     where = results_line(program)
     if "error" in found:
@@ -368,7 +459,7 @@ def check(program: Program, found: dict) -> None:
         raise problem(
             program, where, "no results; expected: results = {'values': …}"
         )
-    wrong = results.problems(found["results"])
+    wrong = results.problems(found["results"], short)
     if wrong:
         raise problem(program, where, f"\n{where}: ".join(wrong))
 
