@@ -41,7 +41,7 @@ export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help site test serve check lint bench gpu accept propose pins browser
+.PHONY: help site test quick serve check lint bench gpu accept propose pins browser
 
 help: ## Say what can be made
 	@echo 'Usage: make TARGET [NAME=VALUE]'
@@ -50,10 +50,12 @@ help: ## Say what can be made
 	@echo 'Values: FRESH=1 BUDGET=25m NOTEBOOKS=1 PYTHON=python3.12'
 
 # What each set of packages is made of, in the names of pyproject.toml.
-# `make serve` must not wait for TensorFlow and PyTorch.
+# `make check` waits for no package but PyYAML, `make serve` and `make quick`
+# for no framework.
 EXTRAS_tool :=
 EXTRAS_docs := docs
 EXTRAS_lint := test
+EXTRAS_quick := docs,test
 EXTRAS_site := docs,keras,torch
 EXTRAS_test := docs,keras,torch,test
 
@@ -84,11 +86,17 @@ site: $(VENV)/.site ## Run what is not run yet, check the text, build site/
 test: $(VENV)/.test $(NODE_TOOLS) ## Run the tests; ARGS goes to pytest
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
+quick: $(VENV)/.quick ## Try what a writer may break: check, draw, lint and test, without a framework
+	@$(BIN)/guide check
+	@$(BIN)/guide draw
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/python -m pytest -m quick $(SIDE_BY_SIDE) tests
+
 serve: $(VENV)/.docs ## Preview while you write, from the committed results
-	@$(BIN)/guide build --preview
 	@$(BIN)/mkdocs serve
 
-check: $(VENV)/.docs ## Check the text against the results
+check: $(VENV)/.tool ## Check the text against the results
 	@$(BIN)/guide check
 
 lint: $(VENV)/.lint ## Check the form of the code

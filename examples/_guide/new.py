@@ -21,12 +21,11 @@ def new(root: Path, topic: str) -> int:
         )
     page = f"lab/{topic.replace('_', '-')}.md"
     goals = {
-        f"examples/{topic}/{topic}_keras.py": "TOPIC_keras.py",
-        f"examples/{topic}/{topic}_torch.py": "TOPIC_torch.py",
-        f"examples/{topic}/figure.py": "figure.py",
-        f"examples/{topic}/phrases.toml": "phrases.toml",
-        f"docs/{page}": "page.md",
+        f"examples/{topic}/{path.name.replace('TOPIC', topic)}": path
+        for path in sorted(TEMPLATES.glob("*.*"))
+        if path.name != "page.md"
     }
+    goals[f"docs/{page}"] = TEMPLATES / "page.md"
     taken = {program.name: program.where for program in programs(root)}
     for goal in (f"examples/{topic}", *goals):
         found = goal if (root / goal).exists() else taken.get(Path(goal).stem)
@@ -39,7 +38,7 @@ def new(root: Path, topic: str) -> int:
     navigation = with_page(settings.read_text("utf-8"), page)
     title = topic.replace("_", " ").capitalize()
     for goal, template in goals.items():
-        text = (TEMPLATES / template).read_text("utf-8")
+        text = template.read_text("utf-8")
         text = text.replace("TOPIC", topic).replace("TITLE", title)
         write_whole(root / goal, text)
     write_whole(settings, navigation)
@@ -50,7 +49,8 @@ def new(root: Path, topic: str) -> int:
         f"guide accept {topic}",
         "guide check",
         "make serve",
-        "and then write what you want to measure into the two programs",
+        "and then write what you want to know: data into the problem, training",
+        "into the two programs, what it says into the findings",
         sep="\n  ",
     )
     return 0

@@ -33,7 +33,7 @@ TIMED_REPEATS = 2 if SHORT else 12
 # %% [markdown]
 # ## Data
 #
-# Half of the examples are for the test.
+# The first `NUM_TRAIN` examples are for training, the others for the test.
 
 # %%
 x, y = make_blobs(

@@ -273,7 +273,8 @@ def make_mistakes(Training):
 #
 # The weights after training without it, against what that is said to equal.
 # There is no short group here, so every sum is `ACCUMULATION_STEPS` times its
-# mean. SGD has a quarter of its rate, so that the undivided run has the whole.
+# mean. SGD has its rate divided by as much, so that the undivided run has the
+# whole.
 
 
 # %%

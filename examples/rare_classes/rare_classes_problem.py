@@ -60,7 +60,7 @@ FEW_UPDATES = 5
 # Every replicate is a data set of its own, with exactly one attack in a
 # hundred messages to train, to validate and to test. By default,
 # make_classification draws one label in a hundred at random, which would
-# spoil a third of the attacks; `flip_y=0` leaves that out.
+# spoil many of the attacks; `flip_y=0` leaves that out.
 
 
 # %%

@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TOPIC = "demo_topic"
 PAGE = "docs/lab/demo-topic.md"
-SETS = ("tool", "docs", "lint", "site", "test")
+SETS = ("tool", "docs", "lint", "quick", "site", "test")
 
 
 def blocks(heading):

@@ -17,6 +17,8 @@ from _guide.check.text import Lines
 from _guide.project import Program, is_generated
 from _guide.reference import Reference
 
+pytestmark = pytest.mark.quick
+
 ROOT = Path(__file__).parents[2]
 
 PROGRAM = """\

@@ -16,6 +16,8 @@ from _guide.project import GuideError, Program, programs
 from _guide.site import claims_page
 from _guide.site.pages import write_pages
 
+pytestmark = pytest.mark.quick
+
 PROGRAM = """\
 # %% [markdown]
 # # Small

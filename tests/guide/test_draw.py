@@ -14,6 +14,8 @@ from _guide import results
 from _guide.project import Program
 from _guide.site import style, table
 
+pytestmark = pytest.mark.quick
+
 FIGURE = """\
 from _guide.site.style import batch_axis, draw_line, new_figure
 

@@ -106,18 +106,42 @@ def test_packages_are_installed_once(clone):
     _, output, calls = clone.run("make", "serve")
     assert calls == [
         "python -m pip install -q -c constraints.txt -e .[docs]",
-        "guide build --preview",
+        # The hook writes the pages; nothing else does, or it is done twice.
         "mkdocs serve",
     ], output
     _, _, calls = clone.run("make", "serve")
-    assert calls == ["guide build --preview", "mkdocs serve"]
+    assert calls == ["mkdocs serve"]
+
+
+def test_the_check_installs_the_tool_alone(clone):
+    clone.packages()
+    _, output, calls = clone.run("make", "check")
+    assert calls == [
+        "python -m pip install -q -c constraints.txt -e .",
+        "guide check",
+    ], output
+
+
+def test_what_is_quick_checks_draws_lints_and_tests(clone):
+    clone.packages()
+    _, output, calls = clone.run("make", "quick")
+    assert calls[0].endswith("-e .[docs,test]"), output
+    assert calls[1:5] == [
+        "guide check",
+        "guide draw",
+        "ruff check",
+        "ruff format --check",
+    ]
+    (tests,) = calls[5:]
+    assert tests.startswith("python -m pytest -m quick -n auto ")
+    assert tests.endswith(" tests")
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
 def test_packages_are_installed_again_when_they_change(clone, name):
     clone.packages()
     clone.run("make", "check")
-    later = (clone.root / ".venv/.docs").stat().st_mtime + 1
+    later = (clone.root / ".venv/.tool").stat().st_mtime + 1
     os.utime(clone.root / name, (later, later))
     _, _, calls = clone.run("make", "check")
     assert calls[0].startswith("python -m pip install")
@@ -132,7 +156,7 @@ def test_a_failed_installation_is_tried_again(clone):
 
 
 def test_preview_and_check_wait_for_no_framework():
-    for name in ("tool", "docs", "lint"):
+    for name in ("tool", "docs", "lint", "quick"):
         (extras,) = re.findall(rf"^EXTRAS_{name} :=(.*)$", MAKEFILE, re.M)
         wanted = " ".join(
             requirement

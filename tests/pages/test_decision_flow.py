@@ -4,6 +4,10 @@ import importlib.util
 import re
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.quick
+
 ROOT = Path(__file__).parents[2]
 PAGE = "docs/choosing/batch-size.md"
 FIGURE = "examples/data_set_size/figure.py"

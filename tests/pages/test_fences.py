@@ -12,6 +12,8 @@ from mkdocs.config import load_config
 from _guide import pytest_fences
 from _guide.project import is_generated
 
+pytestmark = pytest.mark.quick
+
 ROOT = Path(__file__).parents[2]
 
 SETTINGS = """\

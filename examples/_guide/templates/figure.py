@@ -1,18 +1,12 @@
 """The figure of TITLE; `guide draw TOPIC` saves it."""
 
-from _guide.site.style import batch_axis, draw_line, new_figure
+from _guide.site.style import batch_axis, draw_line, result_panels
 
 
 def draw(results):
-    """One panel per framework: updates of an epoch over batch size."""
-    figure, axes = new_figure(columns=2, sharey=True)
-    frameworks = {"keras": "Keras", "torch": "PyTorch"}
-    for axis, (framework, label) in zip(axes, frameworks.items()):
-        result = results.get(f"TOPIC_{framework}.cpu")
-        if result:
-            series = result["series"]["updates_per_epoch"]
-            draw_line(axis, series, "", framework=framework)
+    """A panel for each framework: updates of an epoch over batch size."""
+    figure, panels = result_panels(results, "Updates per epoch")
+    for axis, framework, _, result in panels:
+        draw_line(axis, result["series"]["updates"], "", framework=framework)
         batch_axis(axis)
-        axis.set_title(label)
-    axes[0].set_ylabel("Updates per epoch")
-    return {"updates_by_batch_size": figure}
+    return {"updates": figure}
