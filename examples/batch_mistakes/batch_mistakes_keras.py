@@ -4,124 +4,50 @@
 # Makes each of the usual mistakes on purpose, measures how it shows, and runs
 # what mends it.
 #
-# - Install: `pip install keras tensorflow scikit-learn mnist1d`
+# - Install: `pip install keras tensorflow scikit-learn scipy`
 # - Runs on: `cpu`
 # - Expected: `0.5` minutes
 
 # %%
 import os
+from functools import partial
 
 # Networks this small are slower on many threads than on one.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
 os.environ["TF_NUM_INTEROP_THREADS"] = "1"
 
-import warnings
-
 import keras
 import numpy as np
 from keras import ops
-from sklearn.datasets import load_digits
 
-from snippets.mean_interval import mean_interval
+from batch_mistakes_findings import batch_mistakes_findings
+from batch_mistakes_problem import *
+from snippets.build_mlp_keras import build_mlp_keras
 from snippets.sum_embedding_gradients_keras import (
     sum_embedding_gradients_keras,
 )
 
 if keras.backend.backend() != "tensorflow":
-    raise RuntimeError(
-        f"this program measures Keras on TensorFlow, not on "
-        f"{keras.backend.backend()}; set KERAS_BACKEND=tensorflow"
-    )
+    # because: the devices, the gradients and the loaders are TensorFlow's.
+    raise RuntimeError("set KERAS_BACKEND=tensorflow for this program")
 import tensorflow as tf
 
-# %% [markdown]
-# ## Settings
-#
-# `SHORT = True` gives a run of seconds, to see it work; its numbers mean
-# nothing.
-
-# %%
-SHORT = False
-
-NUM_TRAIN = 1000
-SPLIT_SEED = 1
-NUM_FEATURES = 64
-NUM_CLASSES = 10
-HIDDEN_UNITS = 32
-# Examples per update, and per forward pass where they are accumulated.
-BATCH_SIZE = 32
-MICRO_BATCH_SIZE = 8
-LEARNING_RATE = 0.2
-NUM_EPOCHS = 5
-# Added to the variance by both kinds of normalisation.
-EPSILON = 1e-5
-# Updates with the same examples, to see the gradient grow.
-NUM_GROUPS = 5
-# Two whole batches and one example over.
-LEFT_OVER_EXAMPLES = 65
-# Fewer examples than a batch.
-FEW_EXAMPLES = 20
-# How often the examples of a batch are repeated to make a larger one.
-COPIES = 8
-# Examples per update over all devices, and how many devices.
-GLOBAL_BATCH_SIZE = 64
-NUM_DEVICES = 4
-# Padded sequences of a batch and of a micro-batch, and the longest, in tokens.
-NUM_SEQUENCES = 8
-MICRO_SEQUENCES = 2
-MAX_LENGTH = 8
-# How often one token occurs in a batch.
-NUM_OCCURRENCES = 4
-EMBEDDING_RATE = 0.1
-ADAM_EPSILON = 1e-7
-# A relative difference below this is rounding. Set beforehand.
-ROUNDING = 1e-4
-# A gradient that is off by more than this is wrong. Set beforehand.
-WRONG = 0.05
-# Classes at the end of sorted data, of which most predictions are then.
-LAST_CLASSES = 2
-# "Far behind" is more than this, in percentage points. Set beforehand.
-FAR_POINTS = 20.0
-NUM_SEEDS = 3 if SHORT else 10
-FIRST_SEED = 700
-
-# %% [markdown]
-# ## Devices
-#
 # This processor stands for several devices, which has to be said before
 # TensorFlow starts.
-
-# %%
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration()] * NUM_DEVICES,
 )
 
 # %% [markdown]
-# ## Data and network
-#
-# Handwritten digits, `8` by `8` pixels, split once for all runs.
+# ## Network
+
 
 # %%
-x, y = load_digits(return_X_y=True)
-order = np.random.default_rng(SPLIT_SEED).permutation(len(x))
-x, y = (x / 16).astype("float32")[order], y.astype("int32")[order]
-x_train, y_train = x[:NUM_TRAIN], y[:NUM_TRAIN]
-x_test, y_test = x[NUM_TRAIN:], y[NUM_TRAIN:]
-seeds = range(FIRST_SEED, FIRST_SEED + NUM_SEEDS)
-
-
 # --8<-- [start:common]
 def build_model(seed):
-    keras.utils.set_random_seed(seed)
-    return keras.Sequential(
-        [
-            keras.Input((NUM_FEATURES,)),
-            keras.layers.Dense(HIDDEN_UNITS, activation="relu"),
-            keras.layers.Dense(NUM_CLASSES),
-        ]
-    )
+    return build_mlp_keras([NUM_FEATURES, HIDDEN_UNITS, NUM_CLASSES], seed)
 
 
 def mean_loss(labels, outputs):
@@ -138,54 +64,31 @@ def gradients_of(model, x, y, loss_function=mean_loss):
 # --8<-- [end:common]
 
 
-def compiled(model):
-    optimizer = keras.optimizers.SGD(LEARNING_RATE)
-    model.compile(optimizer=optimizer, loss=mean_loss)
-    return model
-
-
 def flat(arrays):
     return np.concatenate([np.ravel(ops.convert_to_numpy(a)) for a in arrays])
+
+
+def weights_of(model):
+    return flat(model.trainable_variables)
+
+
+def moved_by(update, model, parts):
+    """How far each weight moves in one update at a rate of one."""
+    before = weights_of(model)
+    update(model, keras.optimizers.SGD(1.0), parts)
+    return weights_of(model) - before
 
 
 def length_of(arrays):
     return float(np.linalg.norm(flat(arrays)))
 
 
-def first_batch():
-    return x_train[:BATCH_SIZE], y_train[:BATCH_SIZE]
-
-
-def micro_batches(x, y):
-    starts = range(0, len(x), MICRO_BATCH_SIZE)
-    parts = [slice(start, start + MICRO_BATCH_SIZE) for start in starts]
-    return [(x[part], y[part]) for part in parts]
-
-
-def moved_by(update, model, parts):
-    """How far each weight moves in one update at a rate of one."""
-    before = flat(model.trainable_variables)
-    update(model, keras.optimizers.SGD(1.0), parts)
-    return flat(model.trainable_variables) - before
-
-
-def relative(found, right):
-    return float(np.linalg.norm(found - right) / np.linalg.norm(right))
-
-
-def count_warnings(caught):
-    """Warnings to the user, but for one that a dataset is not shuffled."""
-    messages = [str(w.message) for w in caught if w.category is UserWarning]
-    return sum("shuffle" not in message for message in messages)
-
-
-# What each mistake and each repair gave; lists have one entry for each seed.
-found = {}
-
 # %% [markdown]
-# ## Accumulate without dividing
+# ## Accumulate gradients
 #
-# The first of each pair of functions makes the mistake, the second does not.
+# Not divided, not cleared, averaged by micro-batch over tokens: the first of
+# each pair of functions makes the mistake, the second does not. The rows of
+# `x` are tokens as well, and `mask` is zero for padding.
 
 
 # %%
@@ -211,23 +114,6 @@ def update_divided(model, optimizer, parts):
 
 
 # --8<-- [end:division]
-found["no_division"], found["division"] = [], []
-for seed in seeds:
-    parts = micro_batches(*first_batch())
-    right = moved_by(update_divided, build_model(seed), [first_batch()])
-    wrong = moved_by(update_undivided, build_model(seed), parts)
-    mended = moved_by(update_divided, build_model(seed), parts)
-    found["no_division"].append(np.linalg.norm(wrong) / np.linalg.norm(right))
-    found["division"].append(relative(mended, right))
-
-# %% [markdown]
-# ## Forget to clear the gradients
-#
-# At a rate of zero and with the same examples, each update should have the
-# same gradient.
-
-
-# %%
 # --8<-- [start:no_reset]
 def train_without_clearing(model, optimizer, groups):
     lengths = []
@@ -257,390 +143,24 @@ def train_with_clearing(model, optimizer, groups):
 
 
 # --8<-- [end:reset]
-found["no_reset"], found["reset"] = [], []
-for seed in seeds:
-    groups = [micro_batches(*first_batch())] * NUM_GROUPS
-    for key, train in (
-        ("no_reset", train_without_clearing),
-        ("reset", train_with_clearing),
-    ):
-        optimizer = keras.optimizers.SGD(0.0)
-        lengths = train(build_model(seed), optimizer, groups)
-        found[key].append(lengths[-1] / lengths[0])
+parts = batches_of(MICRO_BATCH_SIZE, *whole)
+compare = partial(compare_updates, moved_by, update_divided, whole, parts)
+observed = {
+    "no_division": compare(build_model, update_undivided),
+    "division": compare(build_model, update_divided),
+}
 
-# %% [markdown]
-# ## Accumulate with batch normalisation
-#
-# The update from micro-batches against that of the whole batch.
 
+def lengths_of(train, seed):
+    still = keras.optimizers.SGD(0.0)
+    return train(build_model(seed), still, [parts] * NUM_GROUPS)
 
-# %%
-# --8<-- [start:batch_norm]
-def build_with_batch_norm(seed):
-    keras.utils.set_random_seed(seed)
-    return keras.Sequential(
-        [
-            keras.Input((NUM_FEATURES,)),
-            keras.layers.Dense(HIDDEN_UNITS),
-            keras.layers.BatchNormalization(epsilon=EPSILON),
-            keras.layers.ReLU(),
-            keras.layers.Dense(NUM_CLASSES),
-        ]
-    )
 
-
-# --8<-- [end:batch_norm]
-# --8<-- [start:layer_norm]
-def build_with_layer_norm(seed):
-    keras.utils.set_random_seed(seed)
-    return keras.Sequential(
-        [
-            keras.Input((NUM_FEATURES,)),
-            keras.layers.Dense(HIDDEN_UNITS),
-            keras.layers.LayerNormalization(epsilon=EPSILON),
-            keras.layers.ReLU(),
-            keras.layers.Dense(NUM_CLASSES),
-        ]
-    )
-
-
-# --8<-- [end:layer_norm]
-for key, build in (
-    ("batch_norm", build_with_batch_norm),
-    ("layer_norm", build_with_layer_norm),
-):
-    found[key] = []
-    for seed in seeds:
-        parts = micro_batches(*first_batch())
-        right = moved_by(update_divided, build(seed), [first_batch()])
-        parted = moved_by(update_divided, build(seed), parts)
-        found[key].append(relative(parted, right))
-
-# %% [markdown]
-# ## Normalise a batch of two
-#
-# How many of the normalised values are plus or minus one, to a hundredth:
-# nothing but a sign is left of those.
-
-
-# %%
-# --8<-- [start:pair_by_batch]
-def normalise_pair_by_batch(hidden):
-    layer = keras.layers.BatchNormalization(epsilon=EPSILON)
-    return layer(hidden[:2], training=True)
-
-
-# --8<-- [end:pair_by_batch]
-# --8<-- [start:pair_by_example]
-def normalise_pair_by_example(hidden):
-    layer = keras.layers.LayerNormalization(epsilon=EPSILON)
-    return layer(hidden[:2], training=True)
-
-
-# --8<-- [end:pair_by_example]
-for key, normalise in (
-    ("pair_by_batch", normalise_pair_by_batch),
-    ("pair_by_example", normalise_pair_by_example),
-):
-    found[key] = []
-    for number, seed in enumerate(seeds):
-        hidden = build_with_batch_norm(seed).layers[0](x_train[2 * number :])
-        values = np.abs(ops.convert_to_numpy(normalise(hidden)))
-        found[key].append(float((np.abs(values - 1) < 0.01).mean()))
-
-# %% [markdown]
-# ## Leave one example over, with batch normalisation
-#
-# If it raises, that is caught and counted. If not, single examples go through
-# the layer, and their different outputs are counted.
-
-
-# %%
-# --8<-- [start:one_left_over]
-def train_with_one_left_over(model, x, y):
-    model.fit(x, y, batch_size=BATCH_SIZE, verbose=0)
-
-
-# --8<-- [end:one_left_over]
-# --8<-- [start:none_left_over]
-def train_with_none_left_over(model, x, y):
-    dataset = tf.data.Dataset.from_tensor_slices((x, y))
-    dataset = dataset.shuffle(len(x), seed=FIRST_SEED)
-    dataset = dataset.batch(BATCH_SIZE, drop_remainder=True)
-    model.fit(dataset, verbose=0)
-
-
-# --8<-- [end:none_left_over]
-some = x_train[:LEFT_OVER_EXAMPLES], y_train[:LEFT_OVER_EXAMPLES]
-for key, train in (
-    ("one_left_over", train_with_one_left_over),
-    ("none_left_over", train_with_none_left_over),
-):
-    model = compiled(build_with_batch_norm(FIRST_SEED))
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            train(model, *some)
-            found[key + ".refused"] = 0
-        except ValueError as error:
-            print("refused:", error)
-            found[key + ".refused"] = 1
-    found[key + ".warned"] = count_warnings(caught)
-model = build_with_batch_norm(FIRST_SEED)
-try:
-    alone = [
-        ops.convert_to_numpy(model(x_train[number : number + 1], training=True))
-        for number in range(10)
-    ]
-    found["different_outputs"] = len({each.tobytes() for each in alone})
-except ValueError:
-    found["different_outputs"] = None
-
-# %% [markdown]
-# ## Average the losses of unequal batches
-#
-# How much of the mean is the example that was left over: the change of the
-# mean over the change of that example's own loss.
-
-
-# %%
-# --8<-- [start:mean_of_batches]
-def loss_by_batches(model, batches):
-    losses = [float(mean_loss(y, model(x))) for x, y in batches]
-    return sum(losses) / len(losses)
-
-
-# --8<-- [end:mean_of_batches]
-# --8<-- [start:mean_of_examples]
-def loss_by_examples(model, batches):
-    losses = [float(mean_loss(y, model(x))) * len(x) for x, y in batches]
-    return sum(losses) / sum(len(x) for x, _ in batches)
-
-
-# --8<-- [end:mean_of_examples]
-def share_of_the_last(average, model):
-    x, y = some
-    changed = y.copy()
-    changed[-1] = (y[-1] + 1) % NUM_CLASSES
-    means, own = [], []
-    for labels in (y, changed):
-        starts = range(0, len(x), BATCH_SIZE)
-        parts = [slice(start, start + BATCH_SIZE) for start in starts]
-        batches = [(x[part], labels[part]) for part in parts]
-        means.append(average(model, batches))
-        own.append(average(model, batches[-1:]))
-    return (means[1] - means[0]) / (own[1] - own[0])
-
-
-model = build_model(FIRST_SEED)
-found["mean_of_batches"] = share_of_the_last(loss_by_batches, model)
-found["mean_of_examples"] = share_of_the_last(loss_by_examples, model)
-
-# %% [markdown]
-# ## Drop the only batch
-
-
-# %%
-# --8<-- [start:dropped]
-def train_dropping_the_rest(model, x, y, batch_size):
-    dataset = tf.data.Dataset.from_tensor_slices((x, y))
-    dataset = dataset.batch(batch_size, drop_remainder=True)
-    model.fit(dataset, verbose=0)
-
-
-# --8<-- [end:dropped]
-# --8<-- [start:not_dropped]
-def train_on_what_there_is(model, x, y, batch_size):
-    batch_size = min(batch_size, len(x))
-    dataset = tf.data.Dataset.from_tensor_slices((x, y))
-    dataset = dataset.batch(batch_size, drop_remainder=True)
-    model.fit(dataset, verbose=0)
-
-
-# --8<-- [end:not_dropped]
-few = x_train[:FEW_EXAMPLES], y_train[:FEW_EXAMPLES]
-for key, train in (
-    ("dropped", train_dropping_the_rest),
-    ("not_dropped", train_on_what_there_is),
-):
-    model = compiled(build_model(FIRST_SEED))
-    before = flat(model.trainable_variables)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        train(model, *few, BATCH_SIZE)
-    found[key + ".warned"] = count_warnings(caught)
-    changed = flat(model.trainable_variables) != before
-    found[key + ".changed"] = int(changed.any())
-
-# %% [markdown]
-# ## Seed everything, and shuffle
-#
-# The orders are read from what passes through a layer.
-
-
-# %%
-# --8<-- [start:seeded_order]
-def train_seeded(model, x, y):
-    keras.utils.set_random_seed(FIRST_SEED)
-    model.fit(x, y, batch_size=BATCH_SIZE, epochs=NUM_EPOCHS, verbose=0)
-
-
-# --8<-- [end:seeded_order]
-# --8<-- [start:own_order]
-def train_with_own_shuffle(model, x, y):
-    keras.utils.set_random_seed(FIRST_SEED)
-    dataset = tf.data.Dataset.from_tensor_slices((x, y))
-    dataset = dataset.shuffle(len(x), seed=FIRST_SEED).batch(BATCH_SIZE)
-    model.fit(dataset, epochs=NUM_EPOCHS, verbose=0)
-
-
-# --8<-- [end:own_order]
-class Spy(keras.layers.Layer):
-    """Writes down which examples pass."""
-
-    def __init__(self):
-        super().__init__()
-        self.seen = []
-
-    def call(self, inputs):
-        self.seen += np.asarray(inputs)[:, 0].astype(int).tolist()
-        return inputs
-
-
-numbers = np.arange(2 * BATCH_SIZE, dtype="float32")[:, None]
-for key, train in (
-    ("seeded_order", train_seeded),
-    ("own_order", train_with_own_shuffle),
-):
-    spy = Spy()
-    model = keras.Sequential([keras.Input((1,)), spy, keras.layers.Dense(1)])
-    model.compile("sgd", "mse", run_eagerly=True)
-    # Compiling may have passed an example of its own.
-    spy.seen.clear()
-    train(model, numbers, 0 * numbers)
-    epochs = np.array(spy.seen).reshape(NUM_EPOCHS, -1)
-    found[key] = len({tuple(order) for order in epochs.tolist()})
-
-# %% [markdown]
-# ## Leave the data sorted by class
-
-
-# %%
-by_class = np.argsort(y_train, kind="stable")
-x_sorted, y_sorted = x_train[by_class], y_train[by_class]
-
-
-# --8<-- [start:sorted]
-def train_in_order(model, x, y, seed):
-    model.fit(
-        x, y, batch_size=BATCH_SIZE, epochs=NUM_EPOCHS, shuffle=False, verbose=0
-    )
-
-
-# --8<-- [end:sorted]
-# --8<-- [start:shuffled]
-def train_shuffled(model, x, y, seed):
-    dataset = tf.data.Dataset.from_tensor_slices((x, y))
-    dataset = dataset.shuffle(len(x), seed=seed).batch(BATCH_SIZE)
-    model.fit(dataset, epochs=NUM_EPOCHS, verbose=0)
-
-
-# --8<-- [end:shuffled]
-# Compiled once, and given other weights for each seed.
-trained = compiled(build_model(FIRST_SEED))
-iterations = int(trained.optimizer.iterations)
-for key, train in (("sorted", train_in_order), ("shuffled", train_shuffled)):
-    found[key], found[key + ".late"] = [], []
-    for seed in seeds:
-        trained.set_weights(build_model(seed).get_weights())
-        train(trained, x_sorted, y_sorted, seed)
-        chosen = ops.convert_to_numpy(trained(x_test)).argmax(axis=1)
-        found[key].append(100 * float((chosen == y_test).mean()))
-        late = chosen >= NUM_CLASSES - LAST_CLASSES
-        found[key + ".late"].append(float(late.mean()))
-made = int(trained.optimizer.iterations) - iterations
-found["updates_per_epoch"] = made // (2 * NUM_SEEDS * NUM_EPOCHS)
-
-# %% [markdown]
-# ## Sum the loss
-#
-# The gradient of a batch, and of a larger one that holds the same examples
-# several times.
-
-
-# %%
-# --8<-- [start:summed]
-def summed_loss(labels, outputs):
-    loss = keras.losses.SparseCategoricalCrossentropy(
-        from_logits=True, reduction="sum"
-    )
-    return loss(labels, outputs)
-
-
-# --8<-- [end:summed]
-# --8<-- [start:averaged]
-def averaged_loss(labels, outputs):
-    loss = keras.losses.SparseCategoricalCrossentropy(
-        from_logits=True, reduction="sum_over_batch_size"
-    )
-    return loss(labels, outputs)
-
-
-# --8<-- [end:averaged]
-for key, loss in (("summed", summed_loss), ("averaged", averaged_loss)):
-    found[key] = []
-    for seed in seeds:
-        model = build_model(seed)
-        one, other = (
-            length_of(gradients_of(model, *batch, loss))
-            for batch in (
-                first_batch(),
-                [np.concatenate([each] * COPIES) for each in first_batch()],
-            )
-        )
-        found[key].append(other / one)
-
-# %% [markdown]
-# ## Take the number of one device for that of all
-#
-# The devices are parts of one processor here; each gets its share of a batch.
-
-
-# %%
-# --8<-- [start:per_device]
-def batches_of_devices_wrong(dataset, strategy):
-    # As it would be right in PyTorch, whose loaders know of one device.
-    batches = dataset.batch(GLOBAL_BATCH_SIZE // NUM_DEVICES)
-    return strategy.experimental_distribute_dataset(batches)
-
-
-# --8<-- [end:per_device]
-# --8<-- [start:global]
-def batches_of_devices(dataset, strategy):
-    batches = dataset.batch(GLOBAL_BATCH_SIZE)
-    return strategy.experimental_distribute_dataset(batches)
-
-
-# --8<-- [end:global]
-strategy = tf.distribute.MirroredStrategy(
-    [f"CPU:{number}" for number in range(NUM_DEVICES)]
+observed |= for_each_seed(
+    lengths_of, no_reset=train_without_clearing, reset=train_with_clearing
 )
-dataset = tf.data.Dataset.from_tensor_slices(x_train)
-for key, batches_of in (
-    ("per_device", batches_of_devices_wrong),
-    ("global", batches_of_devices),
-):
-    shares = next(iter(batches_of(dataset, strategy)))
-    shares = strategy.experimental_local_results(shares)
-    found[key] = sum(len(share) for share in shares)
-
-# %% [markdown]
-# ## Average tokens by micro-batch
-#
-# The rows of `x` are tokens, digits here; `mask` is zero for padding.
 
 
-# %%
 # --8<-- [start:token_means]
 def update_by_token_means(model, optimizer, parts):
     totals = [0.0] * len(model.trainable_variables)
@@ -668,34 +188,278 @@ def update_by_all_tokens(model, optimizer, parts):
 
 
 # --8<-- [end:all_tokens]
+token_parts = batches_of(MICRO_SEQUENCES * MAX_LENGTH, *tokens)
+compare_tokens = partial(
+    compare_updates, moved_by, update_by_all_tokens, tokens, token_parts
+)
+
+
 def token_losses(labels, outputs):
     return keras.losses.sparse_categorical_crossentropy(
         labels, outputs, from_logits=True
     )
 
 
-# The first sequence has one token, the next two, and so on.
-lengths = np.arange(1, NUM_SEQUENCES + 1)
-mask = (np.arange(MAX_LENGTH) < lengths[:, None]).astype("float32").ravel()
-num_rows = NUM_SEQUENCES * MAX_LENGTH
-tokens = x_train[:num_rows], y_train[:num_rows], mask
-num_parts = NUM_SEQUENCES // MICRO_SEQUENCES
-token_parts = list(zip(*(np.split(each, num_parts) for each in tokens)))
-found["token_means"], found["all_tokens"] = [], []
-for seed in seeds:
-    right = moved_by(update_by_all_tokens, build_model(seed), [tokens])
-    for key, update in (
-        ("token_means", update_by_token_means),
-        ("all_tokens", update_by_all_tokens),
-    ):
-        parted = moved_by(update, build_model(seed), token_parts)
-        found[key].append(relative(parted, right))
+observed["token_means"] = compare_tokens(build_model, update_by_token_means)
+observed["all_tokens"] = compare_tokens(build_model, update_by_all_tokens)
+
+# %% [markdown]
+# ## Normalise over the batch
+#
+# When it is accumulated, when it has two examples, and when one is left over:
+# if that raises, it is written down; if not, ten go through, one by one.
+
+
+# %%
+# --8<-- [start:batch_norm]
+def build_with_batch_norm(seed, layer=keras.layers.BatchNormalization):
+    keras.utils.set_random_seed(seed)
+    return keras.Sequential(
+        [
+            keras.Input((NUM_FEATURES,)),
+            keras.layers.Dense(HIDDEN_UNITS),
+            layer(epsilon=EPSILON),
+            keras.layers.ReLU(),
+            keras.layers.Dense(NUM_CLASSES),
+        ]
+    )
+
+
+# --8<-- [end:batch_norm]
+# --8<-- [start:layer_norm]
+def build_with_layer_norm(seed):
+    return build_with_batch_norm(seed, keras.layers.LayerNormalization)
+
+
+# --8<-- [end:layer_norm]
+# --8<-- [start:pair_by_batch]
+def normalise_pair_by_batch(hidden):
+    layer = keras.layers.BatchNormalization(epsilon=EPSILON)
+    return layer(hidden[:2], training=True)
+
+
+# --8<-- [end:pair_by_batch]
+# --8<-- [start:pair_by_example]
+def normalise_pair_by_example(hidden):
+    layer = keras.layers.LayerNormalization(epsilon=EPSILON)
+    return layer(hidden[:2], training=True)
+
+
+# --8<-- [end:pair_by_example]
+# --8<-- [start:one_left_over]
+def train_with_one_left_over(model, x, y):
+    model.fit(x, y, batch_size=BATCH_SIZE, verbose=0)
+
+
+# --8<-- [end:one_left_over]
+# --8<-- [start:none_left_over]
+def train_with_none_left_over(model, x, y):
+    dataset = tf.data.Dataset.from_tensor_slices((x, y))
+    dataset = dataset.shuffle(len(x), seed=FIRST_SEED)
+    dataset = dataset.batch(BATCH_SIZE, drop_remainder=True)
+    model.fit(dataset, verbose=0)
+
+
+# --8<-- [end:none_left_over]
+def normalised(normalise, seed):
+    x, _ = batches_of(2, *train_data)[seed - FIRST_SEED]
+    hidden = build_with_batch_norm(seed).layers[0](x)
+    return ops.convert_to_numpy(normalise(hidden))
+
+
+observed |= for_each_seed(
+    normalised,
+    pair_by_batch=normalise_pair_by_batch,
+    pair_by_example=normalise_pair_by_example,
+)
+
+
+def watched(train, build, *arguments):
+    model = build(FIRST_SEED)
+    model.compile(keras.optimizers.SGD(LEARNING_RATE), mean_loss)
+    return watch(train, model, weights_of, *arguments)
+
+
+build = build_with_batch_norm
+model = build(FIRST_SEED)
+observed |= {
+    "batch_norm": compare(build, update_divided),
+    "layer_norm": compare(build_with_layer_norm, update_divided),
+    "one_left_over": watched(train_with_one_left_over, build, *left_over),
+    "none_left_over": watched(train_with_none_left_over, build, *left_over),
+    "alone": outputs_alone(
+        lambda x: ops.convert_to_numpy(model(x, training=True)), left_over[0]
+    ),
+}
+
+# %% [markdown]
+# ## Reduce the loss
+#
+# The gradient of a batch, and of a larger one that holds the same examples
+# several times. And what part of an epoch's loss one example is.
+
+
+# %%
+# --8<-- [start:summed]
+def summed_loss(labels, outputs):
+    loss = keras.losses.SparseCategoricalCrossentropy(
+        from_logits=True, reduction="sum"
+    )
+    return loss(labels, outputs)
+
+
+# --8<-- [end:summed]
+def growth_of(loss, seed):
+    copied = [np.concatenate([each] * COPIES) for each in whole]
+    return [
+        length_of(gradients_of(build_model(seed), *batch, loss))
+        for batch in (whole, copied)
+    ]
+
+
+observed |= for_each_seed(growth_of, summed=summed_loss, averaged=mean_loss)
+untrained = build_model(FIRST_SEED)
+observed |= shares_of_the_last(
+    lambda x, y: float(mean_loss(y, untrained(x))), *left_over
+)
+
+# %% [markdown]
+# ## Give out examples
+#
+# Too few for a batch, in one order for all epochs, sorted by class, with noise
+# that repeats, and shared out to several devices, which are parts of one
+# processor here. The orders are read from the labels.
+
+
+# %%
+# --8<-- [start:dropped]
+def train_dropping_the_rest(model, x, y, batch_size):
+    dataset = tf.data.Dataset.from_tensor_slices((x, y))
+    dataset = dataset.batch(batch_size, drop_remainder=True)
+    model.fit(dataset, verbose=0)
+
+
+# --8<-- [end:dropped]
+# --8<-- [start:not_dropped]
+def train_on_the_rest(model, x, y, batch_size):
+    train_dropping_the_rest(model, x, y, min(batch_size, len(x)))
+
+
+# --8<-- [end:not_dropped]
+# --8<-- [start:seeded_order]
+def train_seeded(model, x, y, seed):
+    keras.utils.set_random_seed(seed)
+    model.fit(x, y, batch_size=BATCH_SIZE, epochs=NUM_EPOCHS, verbose=0)
+
+
+# --8<-- [end:seeded_order]
+# --8<-- [start:own_order]
+def train_with_own_shuffle(model, x, y, seed):
+    dataset = tf.data.Dataset.from_tensor_slices((x, y))
+    dataset = dataset.shuffle(len(x), seed=seed).batch(BATCH_SIZE)
+    model.fit(dataset, epochs=NUM_EPOCHS, verbose=0)
+
+
+# --8<-- [end:own_order]
+# --8<-- [start:sorted]
+def train_in_order(model, x, y, seed):
+    model.fit(
+        x, y, batch_size=BATCH_SIZE, epochs=NUM_EPOCHS, shuffle=False, verbose=0
+    )
+
+
+# --8<-- [end:sorted]
+# --8<-- [start:same_noise]
+def noisy_examples(x):
+    keras.utils.set_random_seed(FIRST_SEED)
+    dataset = tf.data.Dataset.from_tensor_slices(x)
+    return dataset.map(lambda each: each + tf.random.uniform(each.shape))
+
+
+# --8<-- [end:same_noise]
+# --8<-- [start:new_noise]
+def freshly_noisy_examples(x):
+    # It keeps its state from epoch to epoch.
+    random = tf.random.Generator.from_seed(FIRST_SEED)
+    dataset = tf.data.Dataset.from_tensor_slices(x)
+    return dataset.map(lambda each: each + random.uniform(each.shape))
+
+
+# --8<-- [end:new_noise]
+# --8<-- [start:per_device]
+def batches_of_devices_wrong(dataset, strategy):
+    # As it would be right in PyTorch, whose loaders know of one device.
+    batches = dataset.batch(GLOBAL_BATCH_SIZE // NUM_DEVICES)
+    return strategy.experimental_distribute_dataset(batches)
+
+
+# --8<-- [end:per_device]
+# --8<-- [start:global]
+def batches_of_devices(dataset, strategy):
+    batches = dataset.batch(GLOBAL_BATCH_SIZE)
+    return strategy.experimental_distribute_dataset(batches)
+
+
+# --8<-- [end:global]
+def order_of(train):
+    seen = []
+
+    def loss(labels, outputs):
+        seen.extend(labels.numpy().flatten().tolist())
+        return ops.mean(outputs)
+
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", loss, run_eagerly=True)
+    numbers = np.arange(2 * BATCH_SIZE, dtype="float32")[:, None]
+    keras.utils.set_random_seed(FIRST_SEED)
+    train(model, numbers, numbers, FIRST_SEED)
+    return seen
+
+
+# Compiled once, and given other weights for each seed.
+trained = build_model(FIRST_SEED)
+trained.compile(keras.optimizers.SGD(LEARNING_RATE), mean_loss)
+
+
+def predictions(train, seed):
+    trained.set_weights(build_model(seed).get_weights())
+    train(trained, *sorted_data, seed)
+    return ops.convert_to_numpy(trained(x_test)).argmax(axis=1)
+
+
+def epochs_of(augmented):
+    dataset = augmented(whole[0])
+    return [flat(list(dataset)) for _ in range(NUM_EPOCHS)]
+
+
+def examples_of(distribute):
+    devices = [f"CPU:{number}" for number in range(NUM_DEVICES)]
+    strategy = tf.distribute.MirroredStrategy(devices)
+    dataset = tf.data.Dataset.from_tensor_slices(train_data[0])
+    shares = next(iter(distribute(dataset, strategy)))
+    shares = strategy.experimental_local_results(shares)
+    return [len(share) for share in shares]
+
+
+observed |= for_each_seed(
+    predictions, sorted=train_in_order, shuffled=train_with_own_shuffle
+)
+observed |= {
+    "dropped": watched(train_dropping_the_rest, build_model, *few, BATCH_SIZE),
+    "not_dropped": watched(train_on_the_rest, build_model, *few, BATCH_SIZE),
+    "seeded_order": order_of(train_seeded),
+    "own_order": order_of(train_with_own_shuffle),
+    "same_noise": epochs_of(noisy_examples),
+    "new_noise": epochs_of(freshly_noisy_examples),
+    "per_device": examples_of(batches_of_devices_wrong),
+    "global": examples_of(batches_of_devices),
+}
 
 # %% [markdown]
 # ## Let Adam square a gradient in parts
 #
 # A batch in which one token comes several times, and the first update of its
-# embedding, in learning rates. Adam should move it by one.
+# embedding. Adam should move it by one learning rate.
 
 
 # %%
@@ -721,310 +485,10 @@ def summing_adam():
 # --8<-- [end:in_one]
 same_token = np.zeros((NUM_OCCURRENCES, 1), dtype="int32")
 for key, optimizer in (("in_parts", adam()), ("in_one", summing_adam())):
-    moved = train_embedding(same_token, optimizer)[0, 0]
-    found[key] = -float(moved) / EMBEDDING_RATE
+    observed[key] = -float(train_embedding(same_token, optimizer)[0, 0])
 
 # %% [markdown]
-# ## Augment at random, after seeding
-#
-# How many epochs differ from each other.
-
+# ## What was found
 
 # %%
-# --8<-- [start:same_noise]
-def noisy_examples(x):
-    keras.utils.set_random_seed(FIRST_SEED)
-    dataset = tf.data.Dataset.from_tensor_slices(x)
-    return dataset.map(lambda each: each + tf.random.uniform(each.shape))
-
-
-# --8<-- [end:same_noise]
-# --8<-- [start:new_noise]
-def freshly_noisy_examples(x):
-    # It keeps its state from epoch to epoch.
-    random = tf.random.Generator.from_seed(FIRST_SEED)
-    dataset = tf.data.Dataset.from_tensor_slices(x)
-    return dataset.map(lambda each: each + random.uniform(each.shape))
-
-
-# --8<-- [end:new_noise]
-for key, augmented in (
-    ("same_noise", noisy_examples),
-    ("new_noise", freshly_noisy_examples),
-):
-    dataset = augmented(x_train[:BATCH_SIZE])
-    epochs = [flat(list(dataset)).tobytes() for _ in range(NUM_EPOCHS)]
-    found[key] = len(set(epochs))
-
-# %% [markdown]
-# ## Measure
-
-# %%
-FEW = {"because": "short run"} if SHORT else {}
-values, judgements = {}, {}
-
-
-def put(key, samples, unit, ratio=False):
-    """Store the mean over the seeds with its interval."""
-    mean, low, high = mean_interval(samples, ratio=ratio)
-    values[key] = {"value": mean, "ci": [low, high], "n": len(samples)}
-    values[key] |= {"unit": unit} | FEW
-
-
-def put_exact(key, value, unit, reason=None):
-    values[key] = {"value": value, "unit": unit, "exact": True}
-    values[key] |= {"reason": reason} if value is None else {}
-
-
-def put_count(key, which, unit="seeds"):
-    put_exact(key, int(np.sum(which)), unit)
-
-
-def judge(key, holds, *because):
-    judgements[key] = {"holds": bool(holds), "because": list(because)}
-
-
-def in_no_seed(key):
-    return values[key]["value"] == 0
-
-
-def in_all_seeds(key):
-    return values[key]["value"] == NUM_SEEDS
-
-
-put_exact(
-    f"updates_per_epoch.{BATCH_SIZE}", found["updates_per_epoch"], "updates"
-)
-
-# Accumulation without division.
-steps = BATCH_SIZE // MICRO_BATCH_SIZE
-put("no_division.length", found["no_division"], "ratio", ratio=True)
-off = np.abs(np.array(found["no_division"]) / steps - 1) > ROUNDING
-put_count("no_division.not_as_long_as_passes", off)
-put_count("division.differs", np.array(found["division"]) > ROUNDING)
-judge(
-    "undivided_is_as_many_times_as_long",
-    in_no_seed("no_division.not_as_long_as_passes"),
-    "no_division.not_as_long_as_passes",
-)
-judge("division_mends_it", in_no_seed("division.differs"), "division.differs")
-
-# Gradients that are not cleared.
-put("no_reset.length", found["no_reset"], "ratio", ratio=True)
-off = np.abs(np.array(found["no_reset"]) / NUM_GROUPS - 1) > ROUNDING
-put_count("no_reset.not_as_long_as_updates", off)
-off = np.abs(np.array(found["reset"]) - 1) > ROUNDING
-put_count("reset.differs", off)
-judge(
-    "uncleared_gradients_add_up",
-    in_no_seed("no_reset.not_as_long_as_updates"),
-    "no_reset.not_as_long_as_updates",
-)
-judge("clearing_mends_it", in_no_seed("reset.differs"), "reset.differs")
-
-# Accumulation with normalisation.
-put("batch_norm.difference", found["batch_norm"], "ratio", ratio=True)
-put_count("batch_norm.wrong", np.array(found["batch_norm"]) > WRONG)
-put_count("layer_norm.differs", np.array(found["layer_norm"]) > ROUNDING)
-judge(
-    "batch_norm_changes_the_update",
-    in_all_seeds("batch_norm.wrong"),
-    "batch_norm.wrong",
-)
-judge(
-    "layer_norm_keeps_the_update",
-    in_no_seed("layer_norm.differs"),
-    "layer_norm.differs",
-)
-
-# Two examples, normalised.
-put("pair_by_batch.signs", found["pair_by_batch"], "share")
-put("pair_by_example.signs", found["pair_by_example"], "share")
-judge(
-    "most_of_a_pair_are_signs",
-    values["pair_by_batch.signs"]["ci"][0] > 0.5,
-    "pair_by_batch.signs",
-)
-judge(
-    "few_of_a_pair_are_signs",
-    values["pair_by_example.signs"]["ci"][1] < 0.2,
-    "pair_by_example.signs",
-)
-
-# One example left over.
-for key in ("one_left_over", "none_left_over"):
-    put_exact(f"{key}.refused", found[f"{key}.refused"], "runs")
-put_exact("one_left_over.warnings", found["one_left_over.warned"], "warnings")
-put_exact(
-    "one_left_over.different_outputs",
-    found["different_outputs"],
-    "outputs",
-    "a single example is refused",
-)
-refused = values["one_left_over.refused"]["value"] == 1
-judge("one_example_is_refused", refused, "one_left_over.refused")
-judge(
-    "one_example_passes_unnoticed",
-    not refused and values["one_left_over.warnings"]["value"] == 0,
-    "one_left_over.refused",
-    "one_left_over.warnings",
-)
-judge(
-    "one_example_has_no_say",
-    values["one_left_over.different_outputs"]["value"] == 1,
-    "one_left_over.different_outputs",
-)
-judge(
-    "dropping_one_mends_it",
-    values["none_left_over.refused"]["value"] == 0,
-    "none_left_over.refused",
-)
-
-# The loss of an epoch.
-for key in ("mean_of_batches", "mean_of_examples"):
-    put_exact(f"{key}.share", round(found[key], 3), "share")
-judge(
-    "the_last_example_counts_too_much",
-    values["mean_of_batches.share"]["value"]
-    > 10 * values["mean_of_examples.share"]["value"],
-    "mean_of_batches.share",
-    "mean_of_examples.share",
-)
-fair = 1 / LEFT_OVER_EXAMPLES
-judge(
-    "weighting_mends_it",
-    abs(values["mean_of_examples.share"]["value"] - fair) < 0.001,
-    "mean_of_examples.share",
-)
-
-# No batch left.
-for key in ("dropped", "not_dropped"):
-    put_exact(f"{key}.weights_change", found[f"{key}.changed"], "runs")
-    put_exact(f"{key}.warnings", found[f"{key}.warned"], "warnings")
-trains = values["dropped.weights_change"]["value"] == 1
-warned = values["dropped.warnings"]["value"] > 0
-judge("nothing_is_trained", not trains, "dropped.weights_change")
-judge("nothing_is_said", not warned, "dropped.warnings")
-judge("there_is_a_warning", warned, "dropped.warnings")
-judge(
-    "a_smaller_batch_trains",
-    values["not_dropped.weights_change"]["value"] == 1,
-    "not_dropped.weights_change",
-)
-
-# Orders.
-for key in ("seeded_order", "own_order"):
-    put_exact(f"{key}.orders", found[key], "orders")
-repeats = values["seeded_order.orders"]["value"] == 1
-judge("a_seed_repeats_one_order", repeats, "seeded_order.orders")
-judge(
-    "each_epoch_has_its_order",
-    values["seeded_order.orders"]["value"] == NUM_EPOCHS,
-    "seeded_order.orders",
-)
-judge(
-    "own_shuffle_mends_it",
-    values["own_order.orders"]["value"] == NUM_EPOCHS,
-    "own_order.orders",
-)
-
-# Sorted data.
-for key in ("sorted", "shuffled"):
-    put(f"{key}.accuracy", found[key], "percent")
-    put(f"{key}.late", found[f"{key}.late"], "share")
-behind = np.array(found["shuffled"]) - np.array(found["sorted"])
-put("sorted.behind", behind, "percentage points")
-judge(
-    "sorted_is_far_behind",
-    values["sorted.behind"]["ci"][0] > FAR_POINTS,
-    "sorted.behind",
-)
-judge(
-    "sorted_answers_with_the_last_classes",
-    values["sorted.late"]["ci"][0] > 0.5 > values["shuffled.late"]["ci"][1],
-    "sorted.late",
-    "shuffled.late",
-)
-
-# A summed loss.
-put("summed.growth", found["summed"], "ratio", ratio=True)
-put("averaged.growth", found["averaged"], "ratio", ratio=True)
-off = np.abs(np.array(found["summed"]) / COPIES - 1) > ROUNDING
-put_count("summed.not_as_copies", off)
-off = np.abs(np.array(found["averaged"]) - 1) > ROUNDING
-put_count("averaged.differs", off)
-judge(
-    "a_sum_grows_with_the_batch",
-    in_no_seed("summed.not_as_copies"),
-    "summed.not_as_copies",
-)
-judge("a_mean_does_not", in_no_seed("averaged.differs"), "averaged.differs")
-
-# Several devices.
-for key in ("per_device", "global"):
-    put_exact(f"{key}.examples_per_update", found[key], "examples")
-taken = values["per_device.examples_per_update"]["value"]
-key = "per_device.examples_per_update"
-judge("the_update_is_too_large", taken > GLOBAL_BATCH_SIZE, key)
-judge("the_update_is_too_small", taken < GLOBAL_BATCH_SIZE, key)
-judge(
-    "the_update_is_as_meant",
-    values["global.examples_per_update"]["value"] == GLOBAL_BATCH_SIZE,
-    "global.examples_per_update",
-)
-
-# Tokens.
-put("token_means.difference", found["token_means"], "ratio", ratio=True)
-put_count("token_means.wrong", np.array(found["token_means"]) > WRONG)
-put_count("all_tokens.differs", np.array(found["all_tokens"]) > ROUNDING)
-judge(
-    "token_means_are_wrong",
-    in_all_seeds("token_means.wrong"),
-    "token_means.wrong",
-)
-judge(
-    "all_tokens_mend_it", in_no_seed("all_tokens.differs"), "all_tokens.differs"
-)
-
-# Embeddings.
-for key in ("in_parts", "in_one"):
-    put_exact(f"{key}.moved", round(found[key], 3), "learning rates")
-judge(
-    "adam_squares_parts",
-    values["in_parts.moved"]["value"] > 1.5,
-    "in_parts.moved",
-)
-judge(
-    "adam_squares_the_sum",
-    values["in_parts.moved"]["value"] == 1,
-    "in_parts.moved",
-)
-judge("summing_mends_it", values["in_one.moved"]["value"] == 1, "in_one.moved")
-
-# Augmentation.
-for key in ("same_noise", "new_noise"):
-    put_exact(f"{key}.epochs", found[key], "epochs")
-judge(
-    "a_seed_repeats_the_noise",
-    values["same_noise.epochs"]["value"] == 1,
-    "same_noise.epochs",
-)
-judge(
-    "the_noise_is_new",
-    values["same_noise.epochs"]["value"] == NUM_EPOCHS,
-    "same_noise.epochs",
-)
-judge(
-    "own_generator_mends_it",
-    values["new_noise.epochs"]["value"] == NUM_EPOCHS,
-    "new_noise.epochs",
-)
-
-for key, judgement in judgements.items():
-    print(key, judgement["holds"])
-
-# %% [markdown]
-# ## Results
-
-# %%
-results = {"values": values, "judgements": judgements, "series": {}}
+results = batch_mistakes_findings(observed)

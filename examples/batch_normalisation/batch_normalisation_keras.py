@@ -24,6 +24,7 @@ from keras import ops
 
 from batch_normalisation_findings import batch_normalisation_findings
 from batch_normalisation_problem import *
+from snippets.build_mlp_keras import build_mlp_keras
 from snippets.normalise_ghost_batches_keras import (
     normalise_ghost_batches_keras,
 )
@@ -41,22 +42,9 @@ import tensorflow as tf
 
 
 # %%
-def build_model(seed):
-    """The network before normalisation is put behind its hidden layers."""
-    keras.utils.set_random_seed(seed)
-    return keras.Sequential(
-        [
-            keras.Input((NUM_FEATURES,)),
-            keras.layers.Dense(HIDDEN_UNITS, activation="relu"),
-            keras.layers.Dense(HIDDEN_UNITS, activation="relu"),
-            keras.layers.Dense(NUM_CLASSES),
-        ]
-    )
-
-
 def build_parameters(kind, copies=1):
     """Weights of all seeds, stacked [copies * seeds, ...], for each layer."""
-    models = [build_model(seed).get_weights() for seed in seeds]
+    models = [build_mlp_keras(LAYERS, seed).get_weights() for seed in seeds]
     parameters = []
     for number in range(0, len(models[0]), 2):
         kernel = np.stack([weights[number] for weights in models])

@@ -7,7 +7,9 @@
 
 # %%
 import numpy as np
-from mnist1d.data import get_dataset_args, make_dataset
+
+from snippets.draw_mnist1d import draw_mnist1d
+from snippets.stack_data_sets import stack_data_sets
 
 SHORT = False
 
@@ -18,6 +20,7 @@ NUM_FEATURES = 40
 NUM_CLASSES = 10
 HIDDEN_UNITS = 32
 KINDS = ["batch", "layer", "group", "none"]
+LAYERS = [NUM_FEATURES, HIDDEN_UNITS, HIDDEN_UNITS, NUM_CLASSES]
 # Units that group normalisation treats together.
 GROUP_SIZE = 8
 EPSILON = 1e-5
@@ -69,31 +72,17 @@ TIMED_REPEATS = 2 if SHORT else 10
 
 # %%
 parts = [NUM_TRAIN, NUM_VALIDATION, NUM_TEST]
-
-
-def make_data(seed):
-    arguments = get_dataset_args()
-    # As many of each kind, so a few may be too many; they are left out.
-    arguments.num_samples = sum(parts) + NUM_CLASSES
-    # The package keeps back one example at least; it is put in its place.
-    arguments.train_split = 1 - 1e-9
-    arguments.seed = seed
-    drawn = make_dataset(arguments)
-    x = np.concatenate([drawn["x"], drawn["x_test"]]).astype("float32")
-    y = np.concatenate([drawn["y"], drawn["y_test"]]).astype("int64")
-    return x, y
-
-
 seeds = range(FIRST_SEED, FIRST_SEED + NUM_SEEDS)
-drawn = [make_data(seed) for seed in seeds]
-ends = np.cumsum(parts)
-# [seeds, examples, features] and [seeds, examples].
-x_train, x_validation, x_test, _ = np.split(
-    np.stack([x for x, _ in drawn]), ends, axis=1
-)
-y_train, y_validation, y_test, _ = np.split(
-    np.stack([y for _, y in drawn]), ends, axis=1
-)
+
+
+def draw(seed):
+    return draw_mnist1d(sum(parts), seed)
+
+
+# Of each part: [seeds, examples, features] and [seeds, examples].
+training, validation, test = stack_data_sets(draw, seeds, parts)
+(x_train, y_train), (x_validation, y_validation) = training, validation
+x_test, y_test = test
 
 # %% [markdown]
 # ## Stacked networks

@@ -22,6 +22,7 @@ from torch import nn
 
 from batch_normalisation_findings import batch_normalisation_findings
 from batch_normalisation_problem import *
+from snippets.build_mlp_torch import build_mlp_torch
 from snippets.normalise_ghost_batches_torch import (
     normalise_ghost_batches_torch,
 )
@@ -37,26 +38,9 @@ from snippets.normalise_ghost_batches_torch import (
 x_train, y_train = torch.tensor(x_train), torch.tensor(y_train)
 
 
-def build_model(seed):
-    """The network before normalisation is put behind its hidden layers."""
-    random = torch.Generator().manual_seed(seed)
-    model = nn.Sequential(
-        nn.Linear(NUM_FEATURES, HIDDEN_UNITS),
-        nn.ReLU(),
-        nn.Linear(HIDDEN_UNITS, HIDDEN_UNITS),
-        nn.ReLU(),
-        nn.Linear(HIDDEN_UNITS, NUM_CLASSES),
-    )
-    # The initial weights that Keras draws.
-    for layer in model[::2]:
-        nn.init.xavier_uniform_(layer.weight, generator=random)
-        nn.init.zeros_(layer.bias)
-    return model
-
-
 def build_parameters(kind, copies=1):
     """Weights of all seeds, stacked [copies * seeds, ...], for each layer."""
-    models = [build_model(seed) for seed in seeds]
+    models = [build_mlp_torch(LAYERS, seed) for seed in seeds]
     parameters = []
     for number in range(0, len(models[0]), 2):
         kernels = [model[number].weight.detach().T for model in models]
@@ -183,7 +167,7 @@ class PlainTraining:
     """The loop that a reader would write."""
 
     def __init__(self):
-        base = build_model(FIRST_SEED)
+        base = build_mlp_torch(LAYERS, FIRST_SEED)
         self.model = nn.Sequential(
             base[0],
             nn.BatchNorm1d(HIDDEN_UNITS, EPSILON, 1 - RUNNING_SHARE),

@@ -4,12 +4,19 @@ from _guide.site.style import (
     FRAMEWORK_NAMES,
     batch_axis,
     draw_line,
+    measured,
     new_figure,
 )
+from _guide.site.table import Table, low_to_high, number
 
 GRID_SIZES = [4, 8, 16, 32, 64, 128, 256, 512]
 CURVE_SIZES = [4, 16, 64, 128, 512]
 BUDGETS = {"epoch": "Epochs", "update": "Updates", "second": "Seconds"}
+GAPS = {
+    "`100` epochs, one rate": "fixed",
+    "Same updates, one rate": "matched",
+    "`100` epochs, rate × size": "linear",
+}
 
 
 def frameworks(results):
@@ -73,3 +80,31 @@ def draw(results):
         drawn["grid"] = grid(series)
         break
     return drawn
+
+
+def tables(results):
+    found = measured(results).items()
+    targets = [
+        [f"{unit.capitalize()}, {FRAMEWORK_NAMES[framework]}"]
+        + [
+            number(result["values"][f"{unit}_to_target.fixed.{size}"])
+            for size in (4, 32, 512)
+        ]
+        for unit in ("epochs", "updates")
+        for (framework, _), result in found
+    ]
+    gaps = [
+        [f"`{size}`, {FRAMEWORK_NAMES[framework]}"]
+        + [
+            low_to_high(result["values"][f"gap.{rule}.{size}"], 1)
+            for rule in GAPS.values()
+        ]
+        for size in (4, 512)
+        for (framework, _), result in found
+    ]
+    return {
+        "targets_table": Table(
+            ["Until `0.8`", "`4`", "`32`", "`512`"], targets
+        ),
+        "gaps_table": Table(["Batch size", *GAPS], gaps),
+    }

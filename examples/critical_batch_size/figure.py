@@ -3,13 +3,22 @@
 from _guide.site.style import (
     FRAMEWORK_NAMES,
     batch_axis,
+    draw_intervals,
     draw_line,
+    measured,
     new_figure,
 )
 
 DATA = {"mnist1d": "MNIST-1D", "digits": "Digits"}
 OPTIMIZERS = {"sgd": "SGD", "momentum": "momentum"}
 BUDGETS = {"epoch": "Epochs", "update": "Updates", "second": "Seconds"}
+# What a target was reached with, the critical batch size that the runs show,
+# and the noise scale against it.
+STUDIES = {
+    "SGD, early": ("critical.{}.sgd.early", "prediction.{}.early"),
+    "SGD, late": ("critical.{}.sgd.late", "prediction.{}.late"),
+    "momentum, early": ("critical.{}.momentum.early", "prediction_momentum.{}"),
+}
 NOISE = {"exact": "exact", "two_batch": "two batches"}
 
 
@@ -88,8 +97,32 @@ def noise_scale(results):
     return figure
 
 
+def by_study(results, part, label):
+    """A row for each data set, optimizer and target."""
+    figure, axes = new_figure(height=2.7)
+    axis = axes.flat[0]
+    rows = {
+        f"{title}, {study}": {
+            framework: result["values"][keys[part].format(name)]
+            for (framework, _), result in measured(results).items()
+        }
+        for name, title in DATA.items()
+        for study, keys in STUDIES.items()
+    }
+    draw_intervals(axis, rows)
+    axis.set_xscale("log", base=2)
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.set_xlabel(label)
+    return figure
+
+
 def draw(results):
     drawn = {f"by_{budget}": to_target(results, budget) for budget in BUDGETS}
     drawn["fits"] = fits(results)
     drawn["noise_scale"] = noise_scale(results)
+    drawn["critical"] = by_study(results, 0, "Critical batch size, examples")
+    drawn["prediction"] = by_study(results, 1, "Noise scale / critical size")
+    axis = drawn["prediction"].axes[0]
+    # What counts as a prediction.
+    axis.axvspan(1 / 2, 2, color="gray", alpha=0.15, zorder=0)
     return drawn

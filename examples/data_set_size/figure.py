@@ -11,8 +11,10 @@ from _guide.site.style import (
     measured,
     new_figure,
 )
+from _guide.site.table import Table, low_to_high
 
 SIZES = [8, 128, 512]
+DATA_SET_SIZES = [500, 2000, 10000, 50000]
 # What is drawn in each figure: the arms of the programs, and their titles.
 FIGURES = {
     "by_epoch": {
@@ -39,8 +41,18 @@ FLOW = [
 BACK_TO = 2
 
 
+def gaps(result, arm, size):
+    """Points above a batch of 32 over the size of the data set, as a line."""
+    found = [
+        result["values"][f"gap.{arm}.{count}.{size}"]
+        for count in DATA_SET_SIZES
+    ]
+    low, high = zip(*(each["ci"] for each in found))
+    mean = [each["value"] for each in found]
+    return {"x": DATA_SET_SIZES, "y": mean, "low": low, "high": high}
+
+
 def by_data(results, arms):
-    """Points above a batch of 32 over the size of the data set."""
     found = measured(results)
     figure, axes = new_figure(
         rows=len(arms),
@@ -51,9 +63,8 @@ def by_data(results, arms):
     rows = axes.reshape(len(arms), len(found))
     for row, (arm, title) in zip(rows, arms.items()):
         for axis, ((framework, _), result) in zip(row, found.items()):
-            series = result["series"]
             for size in SIZES:
-                line = series[f"gap.{arm}.{size}"]
+                line = gaps(result, arm, size)
                 draw_line(axis, line, str(size), batch_size=size)
             axis.axhline(0, color=INK, linewidth=0.8)
             axis.set_title(f"{FRAMEWORK_NAMES[framework]}, {title}")
@@ -157,3 +168,23 @@ def draw(results):
     drawn = {name: by_data(results, arms) for name, arms in FIGURES.items()}
     drawn["flow"] = flow()
     return drawn
+
+
+def tables(results):
+    """Points of the largest batch above a batch of 32."""
+    rows = [
+        [f"{arm}, {FRAMEWORK_NAMES[framework]}"]
+        + [
+            low_to_high(result["values"][f"gap.{key}.{count}.512"], 1)
+            for count in DATA_SET_SIZES
+        ]
+        for key, arm in {
+            "low": "Epochs, rate `0.001`",
+            "high": "Epochs, rate `0.01`",
+            "tuned": "Epochs, tuned",
+            "updates": "Updates, tuned",
+        }.items()
+        for (framework, _), result in measured(results).items()
+    ]
+    counts = [f"`{count}`" for count in DATA_SET_SIZES]
+    return {"gaps_table": Table(["Examples", *counts], rows)}

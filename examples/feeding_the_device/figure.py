@@ -1,48 +1,59 @@
 """Draws what the programs about feeding the device measured."""
 
 from _guide.site.style import (
+    FRAMEWORK_NAMES,
     batch_axis,
     draw_line,
+    line_of,
+    measured,
     result_panels,
 )
+from _guide.site.table import Table, low_to_high
 
+SIZES = [1, 8, 64, 256]
 RATES = {
     "in memory": "rate.ready",
     "cached": "rate.cached",
     "whole": "rate.whole",
-    "ahead": "rate.ahead",
+    "two workers": "rate.workers",
+    "one ahead": "rate.ahead",
     "plain": "rate.plain",
 }
-RATIOS = {"plain": "ratio.plain", "ahead": "ratio.ahead"}
+GAINS = {
+    "whole": "gain.whole",
+    "cached": "gain.cached",
+    "two workers": "gain.workers",
+    "one ahead": "gain.ahead",
+}
 # The plain loop over the sum, the loop with a worker over the maximum.
 RULES = {"plain": "sum_rule", "ahead": "maximum_rule"}
 
 
-def panels(results, ylabel, lines, bottom=None):
+def panels(results, ylabel, lines, base):
     """A figure with a panel for each result."""
     figure, drawn = result_panels(results, ylabel)
     for axis, framework, _, result in drawn:
-        axis.set_yscale("log", base=10 if bottom is None else 2)
+        axis.set_yscale("log", base=base)
         for label, name in lines.items():
-            series = result["series"][name]
-            # Nothing is drawn where nothing could be measured.
-            if series["y"][0] is not None:
-                draw_line(axis, series, label, framework=framework)
+            line = line_of(result["values"], name)
+            draw_line(axis, line, label, framework=framework)
         batch_axis(axis)
-    if bottom:
-        drawn[0][0].set_ylim(bottom, None)
     return figure
 
 
 def draw(results):
-    return {
-        "examples_per_second": panels(
-            results, "Examples per second, plain at 1 is 1", RATES
-        ),
-        "loop_over_ready": panels(
-            results, "Time of the loop, 1 in memory", RATIOS, bottom=0.5
-        ),
-        "rules": panels(
-            results, "Measured time over the rule", RULES, bottom=0.25
-        ),
-    }
+    rates = panels(results, "Examples per second, plain at 1 is 1", RATES, 10)
+    rules = panels(results, "Measured time over the rule", RULES, 2)
+    rules.axes[0].set_ylim(0.25, None)
+    return {"examples_per_second": rates, "rules": rules}
+
+
+def tables(results):
+    rows = [
+        [f"{label.capitalize()}, {FRAMEWORK_NAMES[framework]}"]
+        + [low_to_high(result["values"][f"{key}.{size}"], 1) for size in SIZES]
+        for label, key in GAINS.items()
+        for (framework, _), result in measured(results).items()
+    ]
+    sizes = [f"`{size}`" for size in SIZES]
+    return {"remedies_table": Table(["Rate over plain loading", *sizes], rows)}

@@ -3,13 +3,21 @@
 from _guide.site.style import (
     FRAMEWORK_NAMES,
     batch_axis,
+    draw_intervals,
     draw_line,
+    measured,
     new_figure,
 )
 
 OPTIMIZERS = {"momentum": "Momentum", "adam": "Adam"}
 # Growing and decaying at once lies so close to decaying that it hides it.
 WAYS = ["neither", "decay", "grow"]
+COMPARED = {
+    "grow": "grow",
+    "both": "both",
+    "neither": "neither",
+    "grow_square": "grow by 4 × 4",
+}
 BUDGETS = {"epoch": "Epochs", "update": "Updates", "second": "Seconds"}
 
 
@@ -58,7 +66,25 @@ def gaps(results):
     return figure
 
 
+def ways(results):
+    """Accuracy of each way less that of decaying, from the smallest start."""
+    figure, axes = new_figure(height=3.1)
+    rows = {
+        f"{label}, {name}": {
+            framework: result["values"][f"gap.{optimizer}.{way}.16"]
+            for (framework, _), result in measured(results).items()
+        }
+        for optimizer, label in OPTIMIZERS.items()
+        for way, name in COMPARED.items()
+    }
+    draw_intervals(axes.flat[0], rows)
+    axes.flat[0].axvline(0, linewidth=0.8, color="gray", zorder=1)
+    axes.flat[0].set_xlabel("Test accuracy against decay, percentage points")
+    return figure
+
+
 def draw(results):
     drawn = {f"loss_by_{budget}": losses(results, budget) for budget in BUDGETS}
     drawn["gaps"] = gaps(results)
+    drawn["ways"] = ways(results)
     return drawn

@@ -1,14 +1,19 @@
 """Draws what the programs about inference measured."""
 
 from _guide.site.style import (
+    FRAMEWORK_NAMES,
     INK,
     batch_axis,
     draw_line,
+    line_of,
+    measured,
     new_figure,
     result_panels,
 )
+from _guide.site.table import Table, low_to_high
 
 POLICIES = {"one at a time": "alone", "no wait": "greedy", "waits": "waiting"}
+LOADS = [50, 80, 200, 400]
 
 
 def draw_calls(results):
@@ -16,19 +21,23 @@ def draw_calls(results):
     figure, drawn = result_panels(results, "Relative to batch size 1", 2.8)
     for axis, framework, _, result in drawn:
         axis.set_yscale("log")
-        series = result["series"]
-        draw_line(axis, series["gain"], "rate", framework=framework)
-        draw_line(axis, series["call_time.p50"], "latency", framework=framework)
+        for name, label in (("gain", "rate"), ("call_time.p50", "latency")):
+            line = line_of(result["values"], name)
+            draw_line(axis, line, label, framework=framework)
         batch_axis(axis)
     return figure
 
 
 def draw_padding(results):
     """Exact, so that one program speaks for all."""
-    series = results["inference_torch.cpu"]["series"]
+    values = results["inference_torch.cpu"]["values"]
     figure, (axis,) = new_figure(height=2.6)
-    draw_line(axis, series["padding.random"], "at random", color=INK)
-    draw_line(axis, series["padding.sorted"], "sorted", color="#1f83c6")
+    for kind, label, color in (
+        ("random", "at random", INK),
+        ("sorted", "sorted", "#1f83c6"),
+    ):
+        line = line_of(values, f"padding.{kind}")
+        draw_line(axis, line, label, color=color)
     batch_axis(axis)
     axis.set_ylim(0, 100)
     axis.set_ylabel("Percent of padding")
@@ -40,11 +49,10 @@ def draw_loads(results, name, ylabel):
     for axis, framework, _, result in drawn:
         axis.set_yscale("log")
         for label, policy in POLICIES.items():
-            series = result["series"][f"{name}.{policy}"]
-            draw_line(axis, series, label, framework=framework)
+            line = line_of(result["values"], f"{name}.{policy}")
+            draw_line(axis, line, label, framework=framework)
         axis.set_xscale("log", base=2)
-        loads = result["series"][f"{name}.waiting"]["x"]
-        axis.set_xticks(loads, [f"{load}" for load in loads])
+        axis.set_xticks(LOADS, [f"{load}" for load in LOADS])
         axis.set_xticks([], minor=True)
         axis.set_xlabel("Load, percent")
     return figure
@@ -57,3 +65,27 @@ def draw(results):
         "tail_latency": draw_loads(results, "latency.p99", "p99, in calls"),
         "batch_size": draw_loads(results, "batch_size", "Mean batch size"),
     }
+
+
+def tables(results):
+    """Latency in calls, by load and policy."""
+    found = measured(results)
+    columns = [
+        f"{FRAMEWORK_NAMES[framework]} p{percent}"
+        for framework, _ in found
+        for percent in (50, 99)
+    ]
+    rows = [
+        [f"`{load}`, {label}"]
+        + [
+            # The longest queue is not measured one at a time.
+            low_to_high(
+                each["values"].get(f"latency.p{percent}.{policy}.{load}"), 1
+            )
+            for each in found.values()
+            for percent in (50, 99)
+        ]
+        for load in LOADS
+        for label, policy in POLICIES.items()
+    ]
+    return {"latency_table": Table(["Load, in percent", *columns], rows)}

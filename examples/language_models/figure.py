@@ -5,9 +5,13 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from _guide.site.style import (
     FRAMEWORK_NAMES,
     batch_axis,
+    draw_intervals,
     draw_line,
+    measured,
     new_figure,
+    result_panels,
 )
+from _guide.site.table import Table, low_to_high, number
 
 BATCH_SIZES = [1, 4, 16, 64, 256]
 KINDS = {
@@ -25,14 +29,6 @@ LOSS_TICKS = [0.06, 0.1, 0.2, 0.5, 1]
 BUDGETS = {"epoch": "Epochs", "update": "Updates", "second": "Seconds"}
 
 
-def frameworks(results):
-    """(framework, series) of the CPU results there are, Keras first."""
-    for framework in ("keras", "torch"):
-        result = results.get(f"language_models_{framework}.cpu")
-        if result:
-            yield framework, result["series"]
-
-
 def log_loss(axis, highest):
     """A logarithmic axis of the loss whose few ticks have their numbers."""
     axis.set_yscale("log")
@@ -43,70 +39,103 @@ def log_loss(axis, highest):
 
 def by_size(results, name, label):
     """A line for each optimizer over the batch size."""
-    found = list(frameworks(results))
-    figure, axes = new_figure(columns=len(found), height=3, sharey=True)
-    for axis, (framework, series) in zip(axes.flat, found):
-        axis.set_title(FRAMEWORK_NAMES[framework])
+    figure, panels = result_panels(results, label)
+    for axis, framework, _, result in panels:
         for kind, words in KINDS.items():
-            draw_line(
-                axis, series[f"{name}.{kind}"], words, framework=framework
-            )
+            line = result["series"][f"{name}.{kind}"]
+            draw_line(axis, line, words, framework=framework)
         if name == "final":
             log_loss(axis, 0.7)
         else:
             axis.set_yscale("log")
         batch_axis(axis)
         axis.set_xlabel("Sequences per update")
-    axes.flat[0].set_ylabel(label)
     return figure
 
 
-def rate_map(results):
-    """Excess loss over the learning rate, a line for each batch size."""
-    found = list(frameworks(results))
-    kinds = ("adam_short", "adam_kept")
+def by_kind(results, name, kinds, xlabel, highest):
+    """Excess loss, a row for each optimizer, a line for each batch size."""
+    found = measured(results)
     figure, axes = new_figure(
         rows=len(kinds), columns=len(found), height=4.8, sharey=True
     )
     axes = axes.reshape(len(kinds), len(found))
     for row, kind in zip(axes, kinds):
-        for axis, (framework, series) in zip(row, found):
+        for axis, ((framework, _), result) in zip(row, found.items()):
             axis.set_title(f"{FRAMEWORK_NAMES[framework]}, {TITLES[kind]}")
             for size in BATCH_SIZES:
-                line = series[f"map.{kind}.{size}"]
+                line = result["series"][f"{name}.{kind}.{size}"]
                 draw_line(axis, line, str(size), batch_size=size)
             axis.set_xscale("log")
-            log_loss(axis, 0.6)
+            log_loss(axis, highest)
         row[0].set_ylabel("Excess loss (nats)")
     for axis in axes[-1]:
-        axis.set_xlabel("Learning rate")
+        axis.set_xlabel(xlabel)
     return figure
 
 
-def curves(results, budget):
-    found = list(frameworks(results))
-    kinds = ("sgd", "adam_kept")
-    figure, axes = new_figure(
-        rows=len(kinds), columns=len(found), height=4.8, sharey=True
-    )
-    axes = axes.reshape(len(kinds), len(found))
-    for row, kind in zip(axes, kinds):
-        for axis, (framework, series) in zip(row, found):
-            axis.set_title(f"{FRAMEWORK_NAMES[framework]}, {TITLES[kind]}")
-            for size in BATCH_SIZES:
-                line = series[f"loss_by_{budget}.{kind}.{size}"]
-                draw_line(axis, line, str(size), batch_size=size)
-            axis.set_xscale("log")
-            log_loss(axis, 2)
-        row[0].set_ylabel("Excess loss (nats)")
-    for axis in axes[-1]:
-        axis.set_xlabel(BUDGETS[budget])
+def exponents(results):
+    """The power of the batch size that the best rate follows, to 64."""
+    figure, (axis,) = new_figure(height=2.3)
+    rows = {
+        words: {
+            framework: result["values"][f"exponent.small.{kind}"]
+            for (framework, _), result in measured(results).items()
+        }
+        for kind, words in KINDS.items()
+    }
+    draw_intervals(axis, rows)
+    # What the rules say: the root, and in proportion.
+    axis.set_xticks([0.5, 1])
+    axis.set_xlabel("Exponent")
     return figure
 
 
 def draw(results):
-    drawn = {f"loss_by_{b}": curves(results, b) for b in BUDGETS}
+    drawn = {
+        f"loss_by_{budget}": by_kind(
+            results, f"loss_by_{budget}", ("sgd", "adam_kept"), xlabel, 2
+        )
+        for budget, xlabel in BUDGETS.items()
+    }
     drawn["final_loss"] = by_size(results, "final", "Excess loss (nats)")
     drawn["best_rate"] = by_size(results, "best_rate", "Best learning rate")
-    drawn["rates"] = rate_map(results)
+    drawn["exponents"] = exponents(results)
+    drawn["rates"] = by_kind(
+        results, "map", ("adam_short", "adam_kept"), "Learning rate", 0.6
+    )
     return drawn
+
+
+def tables(results):
+    """Losses of all sizes, and the ratios that tell what the memory does."""
+    found = measured(results).items()
+    names = {
+        "sgd": "SGD",
+        "adam_short": "`0.95`",
+        "adam_default": "`0.999`",
+        "adam_kept": "Kept",
+    }
+    losses = [
+        [f"{words}, {FRAMEWORK_NAMES[framework]}"]
+        + [
+            number(result["values"][f"excess.{kind}.{size}"], 3)
+            for size in BATCH_SIZES
+        ]
+        for kind, words in names.items()
+        for (framework, _), result in found
+    ]
+    ratios = [
+        [f"{names[kind]}, {FRAMEWORK_NAMES[framework]}"]
+        + [
+            low_to_high(result["values"][f"ratio.{kind}.{size}"], 2)
+            for size in (1, 256)
+        ]
+        for kind in ("adam_short", "adam_default")
+        for (framework, _), result in found
+    ]
+    sizes = [f"`{size}`" for size in BATCH_SIZES]
+    return {
+        "losses_table": Table(["Excess loss", *sizes], losses),
+        "ratios_table": Table(["Ratio", "`1`", "`256`"], ratios),
+    }

@@ -16,145 +16,17 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
 os.environ["TF_NUM_INTEROP_THREADS"] = "1"
 
-import time
-
 import keras
-import matplotlib.pyplot as plt
-import numpy as np
 from keras import ops
 
-from snippets.keep_half_life import keep_half_life
-from snippets.mean_interval import mean_interval
-
-# %% [markdown]
-# ## Settings
-#
-# An example is a sequence. `SHORT = True` gives a run of seconds, to see it
-# work; its numbers mean nothing.
-
-# %%
-SHORT = False
-
-# Sequences per update.
-BATCH_SIZES = [1, 4, 16, 64, 256]
-NUM_EXAMPLES = 256 if SHORT else 4096
-SEQUENCE_LENGTH = 16
-NUM_CHARACTERS = 16
-# The network that the language is drawn from, and how sharp it is.
-LANGUAGE_UNITS = 16
-LANGUAGE_SCALE = 3.0
-HIDDEN_UNITS = 32
-# beta_2 of Adam, and the batch size that the kept half-life goes with.
-SHORT_BETA = 0.95
-DEFAULT_BETA = 0.999
-REFERENCE_BATCH_SIZE = 64
-# Learning rates: so many factors of two to either side of a middle, which
-# rises with a power of the batch size so that the best lies inside.
-RATE_STEPS = 3
-MIDDLE_RATES = {"sgd": 0.18, "adam": 0.0025}
-MIDDLE_POWERS = {"sgd": 0.6, "adam": 0.65}
-# "Too high" is so many factors of two above the tuned rate.
-TOO_HIGH_STEPS = 2
-# A diverged run counts as this excess loss, in nats.
-LARGEST_EXCESS = 5.0
-# "No worse" is less than this, in nats per character. Set beforehand.
-MARGIN_NATS = 0.02
-NUM_SEEDS = 2 if SHORT else 12
-FIRST_SEED = 500
-TIMED_UPDATES = 2 if SHORT else 30
-TIMED_REPEATS = 2 if SHORT else 10
-
-# %% [markdown]
-# ## A language for each seed
-#
-# The next character depends on the two before it, by a random network. So the
-# loss of the best possible model is known, and so is the expected loss of any
-# model: a sum over all pairs of characters, without test data.
-
-
-# %%
-def entropy(probabilities):
-    """Along the last axis, in nats."""
-    return -(probabilities * np.log(probabilities)).sum(axis=-1)
-
-
-class Language:
-    """Its probabilities, its entropies, and a text in it."""
-
-    def __init__(self, seed):
-        random = np.random.default_rng(seed)
-        count, units = NUM_CHARACTERS, LANGUAGE_UNITS
-        inward = random.normal(size=(2, count, units))
-        outward = random.normal(size=(units, count)) / np.sqrt(units)
-        hidden = np.tanh(inward[0][:, None] + inward[1][None])
-        weights = np.exp(LANGUAGE_SCALE * hidden @ outward)
-        # [second last, last, next]
-        self.next = weights / weights.sum(axis=-1, keepdims=True)
-        pairs = np.full((count, count), count**-2.0)
-        for _ in range(200):
-            pairs = np.einsum("ab,abc->bc", pairs, self.next)
-        # How often each pair of characters stands in a long text.
-        self.pairs = pairs
-        self.entropy = (pairs * entropy(self.next)).sum()
-        # What is left to a model that sees one character, or none.
-        after_one = np.einsum("ab,abc->bc", pairs, self.next)
-        after_one /= after_one.sum(axis=1, keepdims=True)
-        self.pair_entropy = (pairs.sum(axis=0) * entropy(after_one)).sum()
-        self.character_entropy = entropy(pairs.sum(axis=0))
-
-    def write(self, seed):
-        """Pairs and the characters after them, [examples, length] each."""
-        random = np.random.default_rng(seed)
-        upper = self.next.reshape(-1, NUM_CHARACTERS).cumsum(axis=1)
-        pair = random.choice(
-            len(upper), size=NUM_EXAMPLES, p=self.pairs.ravel()
-        )
-        read, written = [], []
-        for _ in range(SEQUENCE_LENGTH):
-            draw = random.random((NUM_EXAMPLES, 1))
-            character = (draw > upper[pair, :-1]).sum(axis=1)
-            read.append(pair)
-            written.append(character)
-            pair = pair % NUM_CHARACTERS * NUM_CHARACTERS + character
-        return np.stack(read, axis=1), np.stack(written, axis=1)
-
-
-SEEDS = [FIRST_SEED + number for number in range(NUM_SEEDS)]
-languages = [Language(seed) for seed in SEEDS]
-texts = [language.write(seed) for language, seed in zip(languages, SEEDS)]
-read = np.stack([pairs for pairs, _ in texts]).astype("int32")
-written = np.stack([characters for _, characters in texts]).astype("int32")
-# Both characters of every pair, each as one of NUM_CHARACTERS features.
-one_hot = np.eye(NUM_CHARACTERS, dtype="float32")
-all_pairs = np.concatenate(
-    [
-        np.repeat(one_hot, NUM_CHARACTERS, axis=0),
-        np.tile(one_hot, (NUM_CHARACTERS, 1)),
-    ],
-    axis=1,
-)
-print("entropy:", np.mean([each.entropy for each in languages]))
-
-
-def excess_loss(log_probabilities):
-    """Expected loss less that of the best model, [rates, seeds].
-
-    log_probabilities: [rates, seeds, pairs, characters].
-    """
-    found = []
-    for number, language in enumerate(languages):
-        truth = language.next.reshape(-1, NUM_CHARACTERS)
-        loss = -(truth * log_probabilities[:, number]).sum(axis=-1)
-        found.append(loss @ language.pairs.ravel() - language.entropy)
-    excess = np.nan_to_num(np.stack(found, axis=1), nan=LARGEST_EXCESS)
-    return excess.clip(max=LARGEST_EXCESS)
-
+from language_models_findings import language_models_findings
+from language_models_problem import *
 
 # %% [markdown]
 # ## Network
 #
 # Two characters in, one-hot; one hidden layer; a score for each next
-# character.
+# character. The loss takes logits; a softmax would change nothing else.
 
 
 # %%
@@ -166,183 +38,103 @@ def build_model(seed):
             keras.layers.Dense(
                 HIDDEN_UNITS, activation="relu", kernel_initializer="he_uniform"
             ),
-            # The loss takes logits; a softmax here would change nothing else.
             keras.layers.Dense(NUM_CHARACTERS),
         ]
     )
 
 
-models = [build_model(seed) for seed in SEEDS]
-features = ops.convert_to_tensor(all_pairs)
-
 # %% [markdown]
 # ## Time an update
 #
-# Of a plain loop, as a reader would write it, in seconds of the processor.
-# The first turn is not counted. Sizes take turns, so that a slow moment of
-# the machine falls on all of them.
+# Of plain `train_on_batch`.
 
 
 # %%
-class PlainTraining:
-    """The loop that a reader would write, for one batch size."""
-
-    def __init__(self, batch_size):
-        self.batch_size = batch_size
-        self.model = build_model(FIRST_SEED)
-        self.model.compile(
-            optimizer=keras.optimizers.Adam(0.001),
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        )
-        self.x = all_pairs[read[0, :batch_size].reshape(-1)]
-        self.y = written[0, :batch_size].reshape(-1)
-
-    def updates(self, count):
-        for _ in range(count):
-            self.model.train_on_batch(self.x, self.y)
+def prepare(x, y):
+    model = build_model(FIRST_SEED)
+    model.compile(
+        optimizer=keras.optimizers.Adam(0.001),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    return lambda: model.train_on_batch(x, y)
 
 
-plain = {size: PlainTraining(size) for size in BATCH_SIZES}
-for size in BATCH_SIZES:
-    plain[size].updates(TIMED_UPDATES)
-update_seconds = {size: [] for size in BATCH_SIZES}
-for _ in range(TIMED_REPEATS):
-    for size in BATCH_SIZES:
-        start = time.process_time()
-        plain[size].updates(TIMED_UPDATES)
-        update_seconds[size].append(
-            (time.process_time() - start) / TIMED_UPDATES
-        )
-update_seconds = {size: np.array(t) for size, t in update_seconds.items()}
+update_seconds = time_updates(prepare)
 
 # %% [markdown]
 # ## Train
 #
-# One pass over the text, so every sequence is new. All rates and seeds of a
-# batch size are trained at once, with stacked weights. The optimizer is
-# Keras's own, at a rate of one; it moves what is then multiplied by each
-# model's rate. That is exact for SGD and Adam.
+# All rates and seeds of a batch size are trained at once, with stacked
+# weights. The optimizer is Keras's own, at a rate of one; it moves what is
+# then multiplied by each model's rate. That is exact for SGD and Adam.
 
 # %%
-KINDS = {
-    "sgd": lambda batch_size: None,
-    "adam_short": lambda batch_size: SHORT_BETA,
-    "adam_default": lambda batch_size: DEFAULT_BETA,
-    "adam_kept": lambda batch_size: keep_half_life(
-        SHORT_BETA, REFERENCE_BATCH_SIZE, batch_size
-    ),
-}
+models = [build_model(seed) for seed in SEEDS]
 initial = [
-    np.stack(weights)
+    ops.convert_to_tensor(np.tile(weights, (NUM_RATES, *[1] * weights[0].ndim)))
     for weights in zip(*(model.get_weights() for model in models))
 ]
+features = ops.convert_to_tensor(all_pairs)
 
 
-def rates_for(kind, batch_size):
-    """Learning rates to try, a factor of two apart."""
-    name = kind.split("_")[0]
-    middle = MIDDLE_RATES[name] * batch_size ** MIDDLE_POWERS[name]
-    return middle * 2.0 ** np.arange(-RATE_STEPS, RATE_STEPS + 1)
-
-
-def checkpoints_for(batch_size):
-    """Numbers of updates to look at, about evenly on a logarithmic axis."""
-    last = NUM_EXAMPLES // batch_size
-    points = last / 2.0 ** np.arange(0, 12.5, 0.5)
-    return sorted({round(point) for point in points if point >= 1})
+def scores_of(weights, inputs):
+    kernel, bias, last_kernel, last_bias = weights
+    hidden = ops.relu(ops.matmul(inputs, kernel) + bias[:, None])
+    return ops.matmul(hidden, last_kernel) + last_bias[:, None]
 
 
 class Replicas:
     """All rates and seeds of one optimizer, compiled for all batch sizes."""
 
     def __init__(self, beta):
-        self.count = count = 2 * RATE_STEPS + 1
-        start = [
-            ops.convert_to_tensor(np.concatenate([weights] * count))
-            for weights in initial
-        ]
         # Rates are set anew for each batch size.
-        self.rates = keras.Variable(np.ones(count * NUM_SEEDS, "float32"))
-        self.travelled = [keras.Variable(ops.zeros_like(w)) for w in start]
-        if beta is None:
-            optimizer = keras.optimizers.SGD(1.0)
-        else:
-            optimizer = keras.optimizers.Adam(1.0, beta_2=beta)
-        optimizer.build(self.travelled)
-        self.optimizer = optimizer
-        pairs = ops.convert_to_tensor(read)
-        characters = ops.convert_to_tensor(written)
-
-        def now():
-            return [
-                weights
-                + ops.reshape(
-                    self.rates.value, (-1, *[1] * (len(weights.shape) - 1))
-                )
-                * moved.value
-                for weights, moved in zip(start, self.travelled)
-            ]
-
-        def scores(weights, inputs):
-            kernel, bias, last_kernel, last_bias = weights
-            hidden = ops.relu(ops.matmul(inputs, kernel) + bias[:, None])
-            return ops.matmul(hidden, last_kernel) + last_bias[:, None]
-
-        def batch(first, end):
-            """Features and labels of all replicas."""
-            inputs = ops.take(features, pairs[:, first:end], axis=0)
-            shape = NUM_SEEDS, -1, 2 * NUM_CHARACTERS
-            inputs = ops.tile(ops.reshape(inputs, shape), (count, 1, 1))
-            labels = ops.reshape(characters[:, first:end], (NUM_SEEDS, -1))
-            return inputs, ops.tile(labels, (count, 1))
-
-        def total_loss(weights, inputs, labels):
-            each = keras.losses.sparse_categorical_crossentropy(
-                labels, scores(weights, inputs), from_logits=True
-            )
-            # Each model's own mean; their gradients do not mix in a sum.
-            return ops.sum(ops.mean(each, axis=1))
-
+        self.rates = keras.Variable(np.ones(NUM_RATES * NUM_SEEDS, "float32"))
+        self.travelled = [keras.Variable(ops.zeros_like(w)) for w in initial]
+        self.optimizer = keras.optimizers.SGD(1.0)
+        if beta is not None:
+            self.optimizer = keras.optimizers.Adam(1.0, beta_2=beta)
+        self.optimizer.build(self.travelled)
         backend = keras.backend.backend()
         if backend == "tensorflow":
             import tensorflow as tf
 
-            number = tf.TensorSpec([], tf.int32)
+            count = tf.TensorSpec([], tf.int32)
+            pairs = tf.TensorSpec([None, NUM_SEEDS, None], tf.int32)
+            shares = tf.TensorSpec(
+                [None, NUM_SEEDS, None, NUM_CHARACTERS], tf.float32
+            )
 
             # One call runs every update up to the next look.
-            @tf.function(input_signature=[number] * 3, autograph=False)
-            def advance(first, end, batch_size):
-                def one_update(first):
-                    inputs, labels = batch(first, first + batch_size)
+            @tf.function(
+                input_signature=[count, count, pairs, shares], autograph=False
+            )
+            def advance(first, end, pairs, shares):
+                def one_update(number):
                     with tf.GradientTape() as tape:
-                        weights = now()
+                        weights = self.now()
                         tape.watch(weights)
-                        loss = total_loss(weights, inputs, labels)
-                    gradients = tape.gradient(loss, weights)
-                    optimizer.apply(gradients, self.travelled)
-                    return [first + batch_size]
+                        loss = self.loss(weights, pairs[number], shares[number])
+                    self.move(tape.gradient(loss, weights))
+                    return [number + 1]
 
-                tf.while_loop(lambda first: first < end, one_update, [first])
+                tf.while_loop(lambda number: number < end, one_update, [first])
 
         elif backend == "torch":
             import torch
 
-            def advance(first, end, batch_size):
-                for begin in range(first, end, batch_size):
-                    weights = [w.detach().requires_grad_() for w in now()]
-                    loss = total_loss(
-                        weights, *batch(begin, begin + batch_size)
-                    )
+            def advance(first, end, pairs, shares):
+                for number in range(first, end):
+                    weights = [w.detach().requires_grad_() for w in self.now()]
+                    loss = self.loss(weights, pairs[number], shares[number])
                     gradients = torch.autograd.grad(loss, weights)
                     with torch.no_grad():
-                        optimizer.apply(gradients, self.travelled)
+                        self.move(gradients)
 
         else:
             raise ValueError(
                 f"no path for the {backend} backend; use tensorflow or torch"
             )
         self.advance = advance
-        self.now, self.scores = now, scores
 
     def begin(self, rates):
         """Back to the initial weights, with these learning rates."""
@@ -351,368 +143,56 @@ class Replicas:
             variable.assign(ops.zeros_like(variable.value))
         self.optimizer.learning_rate = 1.0
 
+    def now(self):
+        def rates(weights):
+            shape = (-1, *[1] * (len(weights.shape) - 1))
+            return ops.reshape(self.rates.value, shape)
+
+        return [
+            weights + rates(weights) * moved.value
+            for weights, moved in zip(initial, self.travelled)
+        ]
+
+    def move(self, gradients):
+        self.optimizer.apply(gradients, self.travelled)
+
+    def loss(self, weights, pairs, shares):
+        inputs = ops.take(features, pairs, axis=0)
+        scores = scores_of(weights, ops.tile(inputs, (NUM_RATES, 1, 1)))
+        shares = ops.tile(shares, (NUM_RATES, 1, 1))
+        # Each model's own mean; their gradients do not mix in a sum.
+        return -ops.sum(shares * ops.log_softmax(scores, axis=-1))
+
     def look(self):
         weights = [ops.stop_gradient(weight) for weight in self.now()]
         inputs = ops.broadcast_to(
-            features, (self.count * NUM_SEEDS, *features.shape)
+            features, (NUM_RATES * NUM_SEEDS, *features.shape)
         )
-        found = ops.log_softmax(self.scores(weights, inputs), axis=-1)
-        shape = self.count, NUM_SEEDS, *found.shape[1:]
-        return excess_loss(ops.convert_to_numpy(found).reshape(shape))
+        found = ops.log_softmax(scores_of(weights, inputs), axis=-1)
+        return excess_loss(ops.convert_to_numpy(found))
 
 
-replicas = {}
+# Compiling takes longer than a pass at most sizes.
+compiled = {}
 
 
-def train(kind, batch_size):
-    """Excess loss [checkpoints, rates, seeds], and the updates made."""
-    beta = KINDS[kind](batch_size)
-    # Compiling takes longer than a pass at most sizes.
-    if beta not in replicas:
-        replicas[beta] = Replicas(beta)
-    model = replicas[beta]
-    model.begin(rates_for(kind, batch_size))
-    found, done = [], 0
-    for checkpoint in checkpoints_for(batch_size):
-        model.advance(done * batch_size, checkpoint * batch_size, batch_size)
-        done = checkpoint
-        found.append(model.look())
-    return np.stack(found), int(model.optimizer.iterations)
-
-
-runs, updates_per_epoch = {}, {}
-for kind in KINDS:
-    for size in BATCH_SIZES:
-        # Where the kept half-life is the reference's own, so is the run.
-        if kind == "adam_kept" and size == REFERENCE_BATCH_SIZE:
-            runs[kind, size] = runs["adam_short", size]
-            continue
-        runs[kind, size], updates_per_epoch[size] = train(kind, size)
-    print("trained:", kind)
-
-# %% [markdown]
-# ## Measure
-#
-# The rate of one half of the seeds is the one with the lowest mean loss in
-# the other half. A ratio pairs the runs of one seed, which share language,
-# text and initial weights.
-
-# %%
-FEW = {"because": "short run"} if SHORT else {}
-NOT_REACHED = "not every run became as good as a table of pairs"
-values = {}
-
-
-def put(key, samples, unit, ratio=False, timing=False):
-    """Store the mean of the replicates with its interval."""
-    samples = np.asarray(samples, dtype=float)
-    if np.isnan(samples).any():
-        values[key] = {"value": None, "unit": unit, "reason": NOT_REACHED}
-        return
-    mean, low, high = mean_interval(samples, ratio=ratio)
-    values[key] = {"value": mean, "ci": [low, high], "n": len(samples)}
-    values[key] |= {"unit": unit} | FEW | ({"timing": True} if timing else {})
-
-
-def low(key):
-    return (values[key].get("ci") or [-np.inf])[0]
-
-
-def high(key):
-    return (values[key].get("ci") or [0, np.inf])[1]
-
-
-everyone = np.arange(NUM_SEEDS)
-smallest, largest = BATCH_SIZES[0], BATCH_SIZES[-1]
-first_updates = updates_per_epoch[largest]
-# By how much a table of pairs is worse than the best possible model.
-pair_gap = np.array(
-    [language.pair_entropy - language.entropy for language in languages]
-)
-
-
-def chosen_rates(kind, size):
-    """Index of the rate of each seed, chosen on the other half of them."""
-    final = runs[kind, size][-1]
-    return np.array(
-        [
-            final[:, everyone % 2 != number % 2].mean(axis=1).argmin()
-            for number in everyone
-        ]
-    )
-
-
-def tuned(kind, size, steps=0):
-    """Excess loss [checkpoints, seeds], at the tuned rate or above it."""
-    chosen = np.minimum(chosen_rates(kind, size) + steps, 2 * RATE_STEPS)
-    return runs[kind, size][:, chosen, everyone]
-
-
-def best_rates(kind, size):
-    """Best rate of each seed: the lowest point of a parabola.
-
-    The parabola goes through the logarithms of the lowest loss and of its
-    neighbours, so that the answer is not bound to the grid.
-    """
-    final = np.log(runs[kind, size][-1])
-    middle = final.argmin(axis=0).clip(1, 2 * RATE_STEPS - 1)
-    left, here, right = (final[middle + step, everyone] for step in (-1, 0, 1))
-    bend = left - 2 * here + right
-    # A short run may be flat.
-    shift = np.where(bend > 0, (left - right) / (2 * bend + 1e-12), 0)
-    return rates_for(kind, size)[middle] * 2.0 ** shift.clip(-1, 1)
-
-
-def updates_to_pairs(kind, size):
-    """Updates until as good as a table of pairs; nan where never.
-
-    Between two looks it is interpolated, in log updates.
-    """
-    updates = np.log(checkpoints_for(size))
+def train(beta, rates, pairs, shares, looks):
+    if beta not in compiled:
+        compiled[beta] = Replicas(beta)
+    replicas = compiled[beta]
+    replicas.begin(rates)
+    pairs, shares = map(ops.convert_to_tensor, (pairs, shares))
     found = []
-    for excess, wanted in zip(tuned(kind, size).T, pair_gap):
-        reached = np.flatnonzero(excess <= wanted)
-        if not len(reached) or not reached[0]:
-            found.append(np.nan)
-            continue
-        pair = slice(reached[0] - 1, reached[0] + 1)
-        # np.interp wants rising numbers.
-        found.append(np.interp(-wanted, -excess[pair], updates[pair]))
-    return np.exp(found)
+    for first, end in zip([0, *looks], looks):
+        replicas.advance(first, end, pairs, shares)
+        found.append(replicas.look())
+    return found
 
 
-for name in ("entropy", "pair_entropy", "character_entropy"):
-    put(name, [getattr(each, name) for each in languages], "nats")
-for size in BATCH_SIZES:
-    values[f"updates_per_epoch.{size}"] = {
-        "value": updates_per_epoch[size],
-        "unit": "updates",
-        "exact": True,
-    }
-    for kind in ("adam_short", "adam_default", "adam_kept"):
-        beta = KINDS[kind](size)
-        exact = {"exact": True}
-        values[f"beta.{kind}.{size}"] = {"value": beta, "unit": "1"} | exact
-        values[f"half_life.{kind}.{size}"] = {
-            "value": size * np.log(0.5) / np.log(beta),
-            "unit": "examples",
-        } | exact
-    if size == smallest:
-        continue
-    cost = update_seconds[size] / update_seconds[smallest]
-    put(f"update_cost.{size}", cost, "ratio", ratio=True, timing=True)
-    cost = cost * updates_per_epoch[size] / updates_per_epoch[smallest]
-    put(f"epoch_cost.{size}", cost, "ratio", ratio=True, timing=True)
-
-inside = []
-for kind in KINDS:
-    to_pairs = {size: updates_to_pairs(kind, size) for size in BATCH_SIZES}
-    best = {size: best_rates(kind, size) for size in BATCH_SIZES}
-    for size in BATCH_SIZES:
-        key = f"{kind}.{size}"
-        excess = tuned(kind, size)
-        chosen = chosen_rates(kind, size)
-        inside.append((0 < chosen) & (chosen < 2 * RATE_STEPS))
-        put(f"excess.{key}", excess[-1], "nats")
-        put(f"learned.{key}", 1 - excess[-1] / pair_gap, "share")
-        put(f"best_rate.{key}", best[size], "1", ratio=True)
-        look = checkpoints_for(size).index(first_updates)
-        put(f"excess_after_equal_updates.{key}", excess[look], "nats")
-        put(f"updates_to_pairs.{key}", to_pairs[size], "updates")
-        put(
-            f"epochs_to_pairs.{key}",
-            to_pairs[size] / updates_per_epoch[size],
-            "epochs",
-        )
-        above = tuned(kind, size, TOO_HIGH_STEPS)[-1]
-        put(f"excess_too_high.{key}", above, "nats")
-        if size == smallest:
-            continue
-        put(
-            f"worse_than_one.{key}",
-            excess[-1] - tuned(kind, smallest)[-1],
-            "nats",
-        )
-        # Updates vary with the seed and seconds with the machine: their
-        # intervals are multiplied end by end, wider than need be.
-        updates = to_pairs[size] / to_pairs[smallest]
-        put(f"updates_ratio.{key}", updates, "ratio", ratio=True)
-        put(
-            f"seconds_to_pairs.{key}", updates, "ratio", ratio=True, timing=True
-        )
-        entry, cost = (
-            values[f"seconds_to_pairs.{key}"],
-            values[f"update_cost.{size}"],
-        )
-        if entry["value"] is not None:
-            entry["value"] *= cost["value"]
-            entry["ci"] = np.multiply(entry["ci"], cost["ci"]).tolist()
-            entry["n"] = min(NUM_SEEDS, TIMED_REPEATS)
-    for part, sizes in {"all": BATCH_SIZES, "small": BATCH_SIZES[:4]}.items():
-        rates = np.log2([best[size] for size in sizes])
-        slope = np.polyfit(np.log2(sizes), rates, 1)[0]
-        put(f"exponent.{part}.{kind}", slope, "1")
-        rise = best[sizes[-1]] / best[smallest]
-        put(f"best_rate_rise.{part}.{kind}", rise, "ratio", ratio=True)
-
-for size in BATCH_SIZES:
-    for kind in ("sgd", "adam_short", "adam_default"):
-        for name, steps in {
-            "ratio": 0,
-            "ratio_too_high": TOO_HIGH_STEPS,
-        }.items():
-            put(
-                f"{name}.{kind}.{size}",
-                tuned(kind, size, steps)[-1]
-                / tuned("adam_kept", size, steps)[-1],
-                "ratio",
-                ratio=True,
-            )
-sgd_ratio = {
-    size: tuned("sgd", size)[-1] / tuned("adam_kept", size)[-1]
-    for size in BATCH_SIZES
-}
-for size in BATCH_SIZES[3:]:
-    put(
-        f"sgd_ratio_grows.{size}",
-        sgd_ratio[size] / sgd_ratio[smallest],
-        "ratio",
-        ratio=True,
-    )
+excess = train_all(train)
 
 # %% [markdown]
-# ## Judge
-#
-# A judgement holds when the whole interval is on its side.
+# ## What was found
 
 # %%
-judgements = {}
-
-
-def judge(key, holds, *because):
-    judgements[key] = {"holds": bool(holds), "because": list(because)}
-
-
-all_keys = [f"{kind}.{size}" for kind in KINDS for size in BATCH_SIZES]
-judge(
-    "every_tuned_rate_is_inside",
-    np.all(inside),
-    *(f"best_rate.{key}" for key in all_keys),
-)
-# The largest size makes too few updates to be judged.
-learning = [
-    f"learned.{kind}.{size}" for kind in KINDS for size in BATCH_SIZES[:-1]
-]
-judge(
-    "all_but_the_largest_learn",
-    all(low(key) > 0 for key in learning),
-    *learning,
-)
-for kind in KINDS:
-    keys = [f"worse_than_one.{kind}.{size}" for size in BATCH_SIZES[1:]]
-    judge(
-        f"one_is_no_worse.{kind}",
-        all(low(key) > -MARGIN_NATS for key in keys),
-        *keys,
-    )
-    judge(
-        f"largest_is_worse.{kind}",
-        low(f"worse_than_one.{kind}.{largest}") > MARGIN_NATS,
-        f"worse_than_one.{kind}.{largest}",
-    )
-    judge(
-        f"largest_leads_after_equal_updates.{kind}",
-        high(f"excess_after_equal_updates.{kind}.{largest}")
-        < low(f"excess_after_equal_updates.{kind}.{smallest}"),
-        f"excess_after_equal_updates.{kind}.{largest}",
-        f"excess_after_equal_updates.{kind}.{smallest}",
-    )
-    judge(
-        f"one_takes_more_seconds.{kind}",
-        high(f"seconds_to_pairs.{kind}.64") < 1,
-        f"seconds_to_pairs.{kind}.64",
-    )
-    key = f"exponent.small.{kind}"
-    judge(
-        f"rate_rises_faster_than_the_root.{kind}",
-        low(key) > 0.5,
-        key,
-    )
-    judge(f"rate_rises_slower_than_linear.{kind}", high(key) < 1, key)
-judge(
-    "kept_half_life_helps_at_one",
-    low("ratio.adam_short.1") > 1,
-    "ratio.adam_short.1",
-)
-judge(
-    "kept_half_life_forgives_at_one",
-    low("ratio_too_high.adam_short.1") > 1,
-    "ratio_too_high.adam_short.1",
-)
-key = f"ratio.adam_default.{largest}"
-judge("default_beta_is_better_at_the_largest", high(key) < 1, key)
-key = f"sgd_ratio_grows.{REFERENCE_BATCH_SIZE}"
-judge("sgd_comes_closer_at_one", low(key) > 1, key)
-judge(
-    "sgd_is_behind_at_one",
-    low(f"ratio.sgd.{smallest}") > 1,
-    f"ratio.sgd.{smallest}",
-)
-for key, judgement in judgements.items():
-    print("yes" if judgement["holds"] else "no ", key)
-
-# %% [markdown]
-# ## Excess loss after one pass
-
-# %%
-figure, axis = plt.subplots(figsize=(6, 3.5), layout="constrained")
-for kind in KINDS:
-    excess = [values[f"excess.{kind}.{size}"]["value"] for size in BATCH_SIZES]
-    axis.plot(BATCH_SIZES, excess, "o-", label=kind)
-axis.set_xscale("log", base=2)
-axis.set_yscale("log")
-axis.set(xlabel="Sequences per update", ylabel="Excess loss (nats)")
-axis.legend()
-plt.show()
-
-# %% [markdown]
-# ## Results
-
-# %%
-series = {}
-
-
-def band(samples, x, unit, ratio=False):
-    """Mean and interval over the last axis, as a series."""
-    rows = np.array([mean_interval(each, ratio=ratio) for each in samples]).T
-    return {"x": list(x), "unit": unit} | {
-        key: row.tolist() for key, row in zip(("y", "low", "high"), rows)
-    }
-
-
-for kind in KINDS:
-    series[f"final.{kind}"] = band(
-        [tuned(kind, size)[-1] for size in BATCH_SIZES], BATCH_SIZES, "nats"
-    )
-    series[f"best_rate.{kind}"] = band(
-        [best_rates(kind, size) for size in BATCH_SIZES],
-        BATCH_SIZES,
-        "1",
-        ratio=True,
-    )
-    for size in BATCH_SIZES:
-        series[f"map.{kind}.{size}"] = band(
-            runs[kind, size][-1], rates_for(kind, size).tolist(), "nats"
-        )
-        updates = np.array(checkpoints_for(size))
-        axes_of = {
-            "epoch": updates / updates_per_epoch[size],
-            "update": updates,
-            "second": updates * update_seconds[size].mean(),
-        }
-        for budget, x in axes_of.items():
-            series[f"loss_by_{budget}.{kind}.{size}"] = band(
-                tuned(kind, size), x.tolist(), "nats"
-            )
-
-results = {"values": values, "judgements": judgements, "series": series}
+results = language_models_findings(update_seconds, excess)

@@ -3,9 +3,12 @@
 from _guide.site.style import (
     FRAMEWORK_NAMES,
     batch_axis,
+    draw_intervals,
     draw_line,
+    measured,
     new_figure,
 )
+from _guide.site.table import Table, low_to_high
 
 BATCH_SIZES = [4, 16, 64, 256, 1024]
 CURVE_SIZES = [64, 256, 1024]
@@ -13,10 +16,59 @@ DATA = {"mnist1d": "MNIST-1D", "digits": "Digits"}
 OPTIMIZERS = {"sgd": "SGD", "momentum": "Momentum", "adam": "Adam"}
 RULES = ["fixed", "root", "linear", "tuned"]
 BUDGETS = {"epoch": "Epochs", "update": "Updates", "second": "Seconds"}
+PLACES = {
+    f"{optimizer_name}, {data_name}": f"{name}.{optimizer}"
+    for optimizer, optimizer_name in OPTIMIZERS.items()
+    for name, data_name in DATA.items()
+}
 CURVE_RULES = {
     "fixed": "one rate",
     "linear": "rate × size",
     "tuned": "rate tuned",
+}
+COSTS = {
+    f"{row}, `{size}`": f"{place}.{size}"
+    for row, place in PLACES.items()
+    for size in (256, 1024)
+}
+GAPS = {
+    f"{budget_name}, {rule_name}": f"{budget}s.{rule}"
+    for budget, budget_name in BUDGETS.items()
+    for rule, rule_name in CURVE_RULES.items()
+}
+# {name: ({panel: key of its values}, {row: what stands in the key}, axis)}.
+INTERVALS = {
+    "exponents_by_size": (
+        {
+            "Sizes `4` to `64`": "exponent.small.{}",
+            "Sizes `64` to `1024`": "exponent.large.{}",
+        },
+        PLACES,
+        "Exponent",
+    ),
+    "exponents_by_budget": (
+        {
+            "Epochs": "exponent.all.{}",
+            "Updates": "exponent.updates.all.{}",
+            "Seconds": "exponent.seconds.all.{}",
+        },
+        PLACES,
+        "Exponent",
+    ),
+    "costs": (
+        {
+            "One rate": "lost.fixed.{}",
+            "Root": "lost.root.{}",
+            "Linear": "lost.linear.{}",
+        },
+        COSTS,
+        "Test accuracy lost, percentage points",
+    ),
+    "gaps": (
+        {"`256`": "curve_gap.{}.256", "`1024`": "curve_gap.{}.1024"},
+        GAPS,
+        "Test accuracy against 64, percentage points",
+    ),
 }
 
 
@@ -81,6 +133,24 @@ def best_rate(results, budget):
     return figure
 
 
+def intervals(results, panels, rows, label):
+    """Points with their bars, by panel and row."""
+    figure, axes = new_figure(rows=len(panels), height=2.3 * len(panels))
+    for axis, (title, key) in zip(axes, panels.items()):
+        axis.set_title(title.replace("`", ""))
+        entries = {
+            row.replace("`", ""): {
+                framework: result["values"][key.format(place)]
+                for (framework, _), result in measured(results).items()
+            }
+            for row, place in rows.items()
+        }
+        draw_intervals(axis, entries)
+        axis.axvline(0, linewidth=0.8, color="gray", zorder=1)
+    axes[-1].set_xlabel(label)
+    return figure
+
+
 def rules(results, budget):
     """Test accuracy by rule; columns are data sets, from one framework."""
     for framework, series in frameworks(results):
@@ -142,4 +212,23 @@ def draw(results):
         drawn[f"best_rate_by_{budget}"] = best_rate(results, budget)
         drawn[f"rules_by_{budget}"] = rules(results, budget)
         drawn[f"curves_by_{budget}"] = curves(results, budget)
+    for name, shown in INTERVALS.items():
+        drawn[name] = intervals(results, *shown)
     return {name: figure for name, figure in drawn.items() if figure}
+
+
+def tables(results):
+    """What the pictures of intervals show, as numbers."""
+    found = {}
+    for name, (panels, places, _) in INTERVALS.items():
+        rows = [
+            [f"{row}, {FRAMEWORK_NAMES[framework]}"]
+            + [
+                low_to_high(result["values"][key.format(place)], 1)
+                for key in panels.values()
+            ]
+            for row, place in places.items()
+            for (framework, _), result in measured(results).items()
+        ]
+        found[f"{name}_table"] = Table(["", *panels], rows)
+    return found

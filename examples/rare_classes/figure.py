@@ -3,6 +3,7 @@
 from _guide.site.style import (
     FRAMEWORK_NAMES,
     batch_axis,
+    draw_intervals,
     draw_line,
     measured,
     new_figure,
@@ -16,23 +17,45 @@ METRICS = {
     "average_precision": ("Average precision", "ranking"),
     "recall": ("Recall at one half", "recall"),
 }
-
-
-def series_of(results):
-    """[(framework, its series)], Keras first."""
-    return [
-        (framework, result["series"])
-        for (framework, _), result in measured(results).items()
-    ]
+# {figure: ({row: keys of its values}, {what stands for {}: its title})}.
+DIFFERENCES = {
+    "large_less_small": (
+        {
+            "Epochs, one rate": "large_less_small.{}.epochs.one",
+            "Epochs, root rule": "large_less_small.{}.epochs.root",
+            "Epochs, chosen": "large_less_small.{}.epochs.tuned",
+            "Updates, one rate": "large_less_small.{}.updates.one",
+            "Updates, chosen": "large_less_small.{}.updates.tuned",
+        },
+        {
+            "average_precision": "Average precision",
+            "recall": "Recall at one half",
+            "recall_chosen": "Recall, own threshold",
+        },
+    ),
+    "remedies": (
+        {
+            "Weights, 32": "weighted_less_plain.{}.32",
+            "Weights, 1024": "weighted_less_plain.{}.1024",
+            "Stratified, 32": "stratified_less_plain.{}.32",
+            "Stratified, 1024": "stratified_less_plain.{}.1024",
+        },
+        {
+            "average_precision": "Average precision",
+            "recall": "Recall at one half",
+            "f1_chosen": "F1, own threshold",
+        },
+    ),
+}
 
 
 def empty_batches(results):
     """Calculated and counted shares of batches without an attack."""
-    found = series_of(results)
     figure, (axis,) = new_figure(height=3.2)
-    draw_line(axis, found[0][1]["chance_without"], "calculated")
-    for framework, series in found:
-        name = FRAMEWORK_NAMES[framework]
+    for (framework, _), result in measured(results).items():
+        series, name = result["series"], FRAMEWORK_NAMES[framework]
+        if not axis.lines:
+            draw_line(axis, series["chance_without"], "calculated")
         draw_line(axis, series["counted_without"], name, framework=framework)
         # Points only: their lines would hide the calculated one.
         axis.lines[-1].set_linestyle("none")
@@ -43,16 +66,16 @@ def empty_batches(results):
 
 def scores(results, budget):
     """Ranking above recall, against batch size."""
-    found = series_of(results)
+    found = measured(results)
     figure, axes = new_figure(
         rows=len(METRICS), columns=len(found), height=5.2, sharey=True
     )
     axes = axes.reshape(len(METRICS), len(found))
     for row, (metric, (label, title)) in zip(axes, METRICS.items()):
         row[0].set_ylabel(label)
-        for axis, (framework, series) in zip(row, found):
+        for axis, ((framework, _), result) in zip(row, found.items()):
             for regime, name in REGIMES[budget].items():
-                line = series[f"{metric}.{budget}.{regime}"]
+                line = result["series"][f"{metric}.{budget}.{regime}"]
                 draw_line(axis, line, name, framework=framework)
             axis.set_ylim(0, 1)
             batch_axis(axis)
@@ -62,7 +85,28 @@ def scores(results, budget):
     return figure
 
 
+def differences(results, rows, metrics):
+    """A panel for each metric, a row for each pair of runs."""
+    figure, axes = new_figure(rows=len(metrics), height=1.9 * len(metrics))
+    for axis, (metric, title) in zip(axes, metrics.items()):
+        axis.set_title(title)
+        axis.axvline(0, color="0.5", linewidth=0.8)
+        found = {
+            label: {
+                framework: result["values"][key.format(metric)]
+                for (framework, _), result in measured(results).items()
+            }
+            for label, key in rows.items()
+        }
+        draw_intervals(axis, found)
+    axes[-1].set_xlabel("Percentage points")
+    return figure
+
+
 def draw(results):
-    return {"empty_batches": empty_batches(results)} | {
-        f"scores_by_{budget}": scores(results, budget) for budget in REGIMES
-    }
+    drawn = {"empty_batches": empty_batches(results)}
+    for budget in REGIMES:
+        drawn[f"scores_by_{budget}"] = scores(results, budget)
+    for name, (rows, metrics) in DIFFERENCES.items():
+        drawn[name] = differences(results, rows, metrics)
+    return drawn

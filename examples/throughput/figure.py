@@ -5,12 +5,15 @@ from _guide.site.style import (
     FRAMEWORK_NAMES,
     batch_axis,
     draw_line,
+    line_of,
     measured,
     new_figure,
     result_panels,
 )
 
 NETWORKS = {"MLP": "mlp", "CNN": "cnn", "transformer": "transformer"}
+# Only a GPU is given wide networks.
+NETWORKS |= {f"wide {label}": f"wide_{n}" for label, n in NETWORKS.items()}
 TARGETS = {
     "epochs": "Epochs to the target",
     "updates": "Updates to the target",
@@ -23,42 +26,37 @@ def draw_gain(results):
     for axis, framework, _, result in drawn:
         axis.set_yscale("log")
         for label, name in NETWORKS.items():
-            series = result["series"][f"gain.{name}"]
-            draw_line(axis, series, label, framework=framework)
-            # Only a GPU is given these.
-            if wide := result["series"].get(f"gain.wide_{name}"):
-                draw_line(axis, wide, f"wide {label}", framework=framework)
+            line = line_of(result["values"], f"gain.{name}")
+            if line["x"]:
+                draw_line(axis, line, label, framework=framework)
         batch_axis(axis)
     return figure
 
 
-def draw_matrix_share(results):
-    """Perceptron and transformer in panels of their own: their lines cross."""
-    found = measured(results)
-    cells = [
-        (device, name)
-        for device in DEVICE_NAMES
-        for name in ("mlp", "transformer", "wide_mlp", "wide_transformer")
-        if any(
-            other == device and f"matrix_share.{name}" in result["series"]
-            for (_, other), result in found.items()
-        )
-    ]
-    rows = len(cells) // 2
-    figure, axes = new_figure(
-        rows=rows, columns=2, height=3.0 * rows, sharey=True
-    )
-    for axis, (device, name) in zip(axes.flat, cells):
-        title = name.replace("_", " ").replace("mlp", "MLP")
-        axis.set_title(f"{title}, {DEVICE_NAMES[device]}")
-        for framework, label in FRAMEWORK_NAMES.items():
-            if (framework, device) in found:
-                series = found[framework, device]["series"]
-                shares = series[f"matrix_share.{name}"]
-                draw_line(axis, shares, label, framework=framework)
+def draw_both(results, names, ylabel):
+    """Both frameworks in a panel, one for each name and device.
+
+    names: {title: name of the values}; those that were not measured are left
+        out.
+    """
+    found = {(device, title): [] for device in DEVICE_NAMES for title in names}
+    for (framework, device), result in measured(results).items():
+        for title, name in names.items():
+            line = line_of(result["values"], name)
+            if line["x"]:
+                found[device, title].append((framework, line))
+    cells = {cell: lines for cell, lines in found.items() if lines}
+    columns = min(2, len(cells))
+    rows = -(-len(cells) // columns)
+    figure, axes = new_figure(rows, columns, height=2.9 * rows, sharey=True)
+    for axis, ((device, title), lines) in zip(axes.flat, cells.items()):
+        if len(cells) > 1:
+            axis.set_title(f"{title} {DEVICE_NAMES[device]}".strip())
+        for framework, line in lines:
+            label = FRAMEWORK_NAMES[framework]
+            draw_line(axis, line, label, framework=framework)
         batch_axis(axis)
-        axis.set_ylim(0, None)
-    axes.flat[0].set_ylabel("Percent of the matrix rate")
+    axes.flat[0].set_ylabel(ylabel)
     return figure
 
 
@@ -67,29 +65,10 @@ def draw_update_time(results):
     figure, drawn = result_panels(results, "Time of an update, 1 at size 1")
     for axis, framework, _, result in drawn:
         axis.set_yscale("log")
-        series = result["series"]
-        draw_line(axis, series["line.mlp"], "line")
-        draw_line(axis, series["update_time.mlp"], "", framework=framework)
+        draw_line(axis, result["series"]["line.mlp"], "line")
+        line = line_of(result["values"], "update_time.mlp")
+        draw_line(axis, line, "", framework=framework)
         batch_axis(axis)
-    return figure
-
-
-def draw_target(results, kind):
-    """Both frameworks in a panel, one for each device."""
-    found = measured(results)
-    devices = sorted({device for _, device in found})
-    figure, axes = new_figure(columns=len(devices), height=2.8, sharey=True)
-    for axis, device in zip(axes.flat, devices):
-        # Powers of two, for the range is too small for those of ten.
-        axis.set_yscale("log", base=2)
-        if len(devices) > 1:
-            axis.set_title(DEVICE_NAMES[device])
-        for framework, name in FRAMEWORK_NAMES.items():
-            if (framework, device) in found:
-                series = found[framework, device]["series"][kind]
-                draw_line(axis, series, name, framework=framework)
-        batch_axis(axis)
-    axes.flat[0].set_ylabel(TARGETS[kind])
     return figure
 
 
@@ -99,20 +78,31 @@ def draw_shared(results):
     for axis, framework, _, result in drawn:
         axis.set_yscale("log", base=2)
         for kind in ("time", "cost"):
-            series = result["series"][f"{kind}_shared"]
-            draw_line(axis, series, kind, framework=framework)
+            line = line_of(result["values"], f"{kind}_shared")
+            draw_line(axis, line, kind, framework=framework)
         batch_axis(axis)
         axis.set_xlabel("Devices")
     return figure
 
 
 def draw(results):
+    shares = {
+        f"{label},": f"matrix_share.{name}"
+        for label, name in NETWORKS.items()
+        if "CNN" not in label
+    }
+    share = draw_both(results, shares, "Percent of the matrix rate")
+    share.axes[0].set_ylim(0, None)
     drawn = {
         "examples_per_second": draw_gain(results),
         "update_time": draw_update_time(results),
-        "matrix_share": draw_matrix_share(results),
+        "matrix_share": share,
+        "devices": draw_shared(results),
     }
-    drawn["devices"] = draw_shared(results)
-    for kind in TARGETS:
-        drawn[f"{kind}_to_target"] = draw_target(results, kind)
+    for kind, label in TARGETS.items():
+        name = f"{kind}_to_target"
+        drawn[name] = draw_both(results, {"": name}, label)
+        for axis in drawn[name].axes:
+            # Powers of two, for the range is too small for those of ten.
+            axis.set_yscale("log", base=2)
     return drawn

@@ -79,10 +79,10 @@ def make_project(root):
         (root / "docs" / name).write_text(text)
         pages.append(f"  - {name}\n")
     (root / "docs/index.md").write_text("# First page\n")
-    (root / "docs/claims.toml").write_text(
-        '[sources]\nfirst = "a first article"\n'
-        + "".join(map(make_claim, range(CLAIMS)))
-    )
+    ledger = root / "docs/claims"
+    ledger.mkdir()
+    (ledger / "sources.toml").write_text('first = "a first article"\n')
+    (ledger / "speed.toml").write_text("".join(map(make_claim, range(CLAIMS))))
     (root / "snippets").mkdir()
     (root / "README.md").write_text("# Project\n")
     (root / "mkdocs.yml").write_text(
@@ -93,17 +93,13 @@ def make_project(root):
 def make_claim(number):
     """A row of the ledger, as long as they usually are."""
     topic = f"topic{number % PROGRAMS:02d}"
-    judgements = ", ".join(
-        f'"{topic}_{framework}.cpu:{key}" = {truth}'
-        for framework in ("keras", "torch")
-        for key, truth in (("holds", "true"), ("fails", "false"))
-    )
     return f"""
 [[claim]]
 number = {number + 1}
-topic = "speed"
 source = "first"
-says = "Here is what people say of `64` examples, in a sentence or in two."
+says = '''
+Here is what people say of `64` examples, in a sentence or in two.
+'''
 verdict = "depends"
 badge = "measured here"
 decides = '''
@@ -111,8 +107,8 @@ It is <data value="{topic}.cpu:value.0">0.5</data> times as much, with
 `code = 1` and a [page](index.md), and elsewhere it is otherwise, which takes
 a sentence as well.
 '''
-requires = {{{judgements}}}
-experiment = "{topic}"
+supports = "{topic}.cpu:holds"
+opposes = "not {topic}.cpu:fails"
 page = "{topic}.md#there"
 """
 

@@ -643,9 +643,7 @@ def test_edit_and_report_links_lead_to_the_source(site, open_page):
         f"{REPO_URL}/edit/main/{program.where}"
     )
     page.goto("claims/")
-    assert (
-        edit.get_attribute("href") == f"{REPO_URL}/edit/main/docs/claims.toml"
-    )
+    assert edit.get_attribute("href") == f"{REPO_URL}/tree/main/docs/claims"
     page.goto("evidence/")
     expect(edit).to_have_count(0)
 

@@ -135,13 +135,15 @@ def test_a_typo_in_a_number_is_refused(project):
     assert f"docs/index.md:{line}:17: " in output
 
 
-def add_claim(project):
-    """Write the row that the recipe shows at the end of the ledger."""
+COUNTING = "docs/claims/counting.toml"
+
+
+def add_claim(project, old="", new=""):
+    """Write the row that the recipe shows at the end of its topic's file."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    (row,) = re.findall(r"^```toml\n(.*?)^```", text, re.M | re.S)
-    ledger = project / "docs/claims.toml"
-    ledger.write_text(f"{ledger.read_text()}\n{row}")
-    return ledger
+    (row,) = re.findall(r"^```toml\n(\[\[claim\]\].*?)^```", text, re.M | re.S)
+    ledger = project / COUNTING
+    ledger.write_text(f"{ledger.read_text()}\n{row.replace(old, new, 1)}")
 
 
 def test_a_claim_is_added(project):
@@ -149,17 +151,14 @@ def test_a_claim_is_added(project):
     follow(project, before)
     add_claim(project)
     follow(project, after)
-    assert last_commit(project) == ["docs/claims.toml"]
+    assert last_commit(project) == [COUNTING]
 
 
 def test_a_claim_that_its_results_contradict_is_refused(project):
     _, after = blocks("## Recipe: add or settle a claim")
-    ledger = add_claim(project)
-    text = ledger.read_text()
-    row = text.index("number = 9999")
-    ledger.write_text(text[:row] + text[row:].replace(" = true", " = false", 1))
+    add_claim(project, 'supports = "', 'supports = "not ')
     output = follow(project, after, expected=1)
-    assert "docs/claims.toml:" in output
+    assert f"{COUNTING}:" in output
     assert "claim 9999: the verdict 'depends' requires that" in output
 
 
@@ -173,6 +172,17 @@ def test_a_topic_is_added(topic):
         assert {f"{program}.py", f"{program}.cpu.json"} <= made
     # Nothing that is made by a build, and nothing else, was committed.
     assert all(TOPIC in name for name in made - {PAGE, "mkdocs.yml"})
+
+
+@pytest.mark.slow
+def test_the_page_of_a_new_topic_shows_code_that_runs(topic):
+    words = ["-m", "pytest", "-p", "no:cacheprovider", PAGE]
+    output = follow(topic, [f"python {' '.join(words)}"])
+    # A fence for each framework, with the code that the page embeds.
+    assert "2 passed" in output
+    page = (topic / "site/lab/demo-topic/index.html").read_text()
+    assert "8<" not in page and "8 &lt;" not in page
+    assert page.count("count_updates") >= 2
 
 
 @pytest.mark.slow

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-FOLDER = Path(__file__).parents[2] / "examples/inference"
+from _guide.project import programs
+
+PROGRAMS = {
+    program.framework: program
+    for program in programs(Path(__file__).parents[2])
+    if program.topic == "inference"
+}
 WANTED = {
     "build_sequence_model",
     "SequenceModel",
@@ -19,9 +25,8 @@ WANTED = {
 
 def names_of(framework):
     """The program's settings, models and formulas; nothing is measured."""
-    text = (FOLDER / f"inference_{framework}.py").read_text()
     kept = []
-    for node in ast.parse(text).body:
+    for node in ast.parse(PROGRAMS[framework].expanded()).body:
         setting = isinstance(node, ast.Assign) and (
             getattr(node.targets[0], "id", "").isupper()
         )

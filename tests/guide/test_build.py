@@ -31,6 +31,7 @@ results = {
 }
 """
 WORK = "COUNT, MEAN, SPEED = 3, 20.5, 2"
+ALONE = "# no twin, because: one is enough here"
 BIB = r"""
 @article{zeta2020,
   author = {Zeta, Ann and M{\"u}ller, Bo and Xu, Ci},
@@ -56,10 +57,10 @@ def project(scratch):
     )
     (scratch.root / "docs/index.md").write_text("# Start\n\nText.\n")
     (scratch.root / "docs/lab/topic.md").write_text(
-        "# Topic\n\nIt counts\n"
-        '<data value="counts.cpu:count">3</data> of them.\n'
+        "# Topic\n\nKeras counts\n"
+        '<data value="counts_keras.cpu:count">3</data> of them.\n'
     )
-    scratch.program("counts", WORK, RESULTS)
+    scratch.program("counts_keras", WORK, RESULTS, imports=ALONE)
     measure(scratch)
     assert scratch.guide("accept", "topic").returncode == 0
     return scratch
@@ -67,7 +68,7 @@ def project(scratch):
 
 def measure(scratch, work=WORK):
     """Leave what a run of the program, now with this work, would leave."""
-    path = scratch.program("counts", work, RESULTS)
+    path = scratch.program("counts_keras", work, RESULTS, imports=ALONE)
     left = {}
     exec(work + RESULTS, left)
     provenance = results.provenance(
@@ -81,24 +82,25 @@ def measure(scratch, work=WORK):
         seconds=1.5,
     )
     results.save(
-        scratch.fresh("counts"), left["results"] | {"provenance": provenance}
+        scratch.fresh("counts_keras"),
+        left["results"] | {"provenance": provenance},
     )
 
 
 def execute(scratch, work):
     """Really run the program, now with this work."""
-    scratch.program("counts", work, RESULTS)
+    scratch.program("counts_keras", work, RESULTS, imports=ALONE)
     done = scratch.guide("run")
     assert done.returncode == 0, done.stderr
 
 
 def renew(scratch, **changes):
     """Make the fresh result one that a run of the same code has given."""
-    found = scratch.load(scratch.fresh("counts"))
+    found = scratch.load(scratch.fresh("counts_keras"))
     for key, entry in changes.items():
         part = "values" if key in found["values"] else "judgements"
         found[part][key] |= entry
-    scratch.fresh("counts").write_text(json.dumps(found))
+    scratch.fresh("counts_keras").write_text(json.dumps(found))
 
 
 def build(scratch, *words):
@@ -108,7 +110,7 @@ def build(scratch, *words):
 
 
 def line_of(scratch, key):
-    lines = scratch.committed("counts").read_text().splitlines()
+    lines = scratch.committed("counts_keras").read_text().splitlines()
     (number,) = [
         number for number, line in enumerate(lines, 1) if f'"{key}": {{' in line
     ]
@@ -118,9 +120,10 @@ def line_of(scratch, key):
 def test_a_build_tells_what_was_measured_again_and_how_to_read_it(project):
     status, told = build(project)
     assert status == 0, told
-    date = project.load(project.fresh("counts"))["provenance"]["date"]
+    date = project.load(project.fresh("counts_keras"))["provenance"]["date"]
     assert (
-        f"Measured again here, and it agrees:\n  counts.cpu, on {date}" in told
+        f"Measured again here, and it agrees:\n  counts_keras.cpu, on {date}"
+        in told
     )
     assert "Not run here" not in told
     assert "python -m http.server --directory site" in told
@@ -129,11 +132,11 @@ def test_a_build_tells_what_was_measured_again_and_how_to_read_it(project):
 
 
 def test_a_build_tells_what_was_not_run(project):
-    date = project.load(project.committed("counts"))["provenance"]["date"]
-    project.fresh("counts").unlink()
+    date = project.load(project.committed("counts_keras"))["provenance"]["date"]
+    project.fresh("counts_keras").unlink()
     status, told = build(project)
     assert status == 0, told
-    assert f"Not run here:\n  counts.cpu, measured on {date}" in told
+    assert f"Not run here:\n  counts_keras.cpu, measured on {date}" in told
     assert "Measured again" not in told
 
 
@@ -153,7 +156,7 @@ def test_a_build_tells_what_was_not_run(project):
 def test_a_result_that_disagrees_fails_the_build(project, key, change, why):
     renew(project, **{key: change})
     status, told = build(project)
-    where = f"examples/topic/counts.cpu.json:{line_of(project, key)}"
+    where = f"examples/topic/counts_keras.cpu.json:{line_of(project, key)}"
     assert f"{where}: {key}: {why}\n" in told
     assert "run: guide accept topic\n" in told
     assert status == 1
@@ -183,31 +186,63 @@ def test_intervals_that_overlap_and_other_timings_agree(project):
 
 def test_a_result_of_other_code_is_not_compared(project):
     measure(project, WORK.replace("20.5", "99.5"))
-    project.program("counts", WORK, RESULTS)
+    project.program("counts_keras", WORK, RESULTS, imports=ALONE)
     status, told = build(project)
     assert status == 0, told
-    assert "Not run here:\n  counts.cpu" in told
+    assert "Not run here:\n  counts_keras.cpu" in told
 
 
 def test_a_result_that_is_not_committed_fails_the_build(project):
-    project.committed("counts").unlink()
+    project.committed("counts_keras").unlink()
     page = project.root / "docs/lab/topic.md"
     page.write_text("# Topic\n\nText.\n")
     status, told = build(project)
     assert (
-        "examples/topic/counts.cpu.json:1: measured here, but not "
+        "examples/topic/counts_keras.cpu.json:1: measured here, but not "
         "committed; run: guide accept topic" in told
     )
     assert status == 1
 
 
-def test_a_text_that_the_check_refuses_is_not_built(project):
+def test_a_text_that_the_check_refuses_is_not_built_nor_drawn(project):
     page = project.root / "docs/lab/topic.md"
     page.write_text(page.read_text().replace(">3<", ">5<"))
+    (project.root / "examples/topic/figure.py").write_text("1 / 0\n")
     status, told = build(project)
     assert "docs/lab/topic.md:4" in told
+    assert "figure.py" not in told
     assert status == 1
     assert not (project.root / "site").exists()
+
+
+BREAKAGES = {
+    "no JSON": lambda result: "{",
+    "without provenance": lambda result: json.dumps({"values": {}}),
+    "in form 1, expected": lambda result: json.dumps(
+        result | {"provenance": result["provenance"] | {"form": 1}}
+    ),
+}
+
+
+@pytest.mark.parametrize("words", [["build"], ["build", "--preview"], ["draw"]])
+@pytest.mark.parametrize("where", ["committed", "fresh"])
+@pytest.mark.parametrize("why", BREAKAGES)
+def test_a_broken_result_is_one_clear_line(project, words, where, why):
+    (project.root / "examples/topic/figure.py").write_text("1 / 0\n")
+    path = getattr(project, where)("counts_keras")
+    path.write_text(BREAKAGES[why](project.load(path)))
+    if where == "committed":
+        project.fresh("counts_keras").unlink()
+    done = project.guide(*words)
+    told = done.stdout + done.stderr
+    lines = [
+        line for line in told.splitlines() if "counts_keras.cpu.json:" in line
+    ]
+    assert len(lines) == 1, told
+    (line,) = lines
+    assert path.relative_to(project.root).as_posix() in line and why in line
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 1
 
 
 def test_what_mkdocs_refuses_is_not_built(project):
@@ -243,19 +278,19 @@ def test_files_are_written_only_when_they_change(project):
     build(project, "--preview")
     after = generated(project)
     assert {path for path in after if after[path] != before.get(path)} == {
-        "evidence/counts.cpu.json",
+        "evidence/counts_keras.cpu.json",
         "evidence/topic.md",
-        "notebooks/counts.ipynb",
+        "notebooks/counts_keras.ipynb",
     }
 
 
 def test_what_a_program_left_goes_when_it_goes(project):
     build(project, "--preview")
-    assert "notebooks/counts.ipynb" in generated(project)
+    assert "notebooks/counts_keras.ipynb" in generated(project)
     for path in (project.root / "examples/topic").iterdir():
         path.unlink()
     build(project, "--preview")
-    assert not [path for path in generated(project) if "counts" in path]
+    assert not [path for path in generated(project) if "counts_keras" in path]
 
 
 def read(project, path):
@@ -267,37 +302,39 @@ def read(project, path):
 def test_evidence_lists_every_value_and_judgement(project):
     text = read(project, "evidence/topic.md")
     assert (
-        '<tr id="counts.cpu:mean"><td><a href="#counts.cpu:mean">'
+        '<tr id="counts_keras.cpu:mean"><td><a href="#counts_keras.cpu:mean">'
         "<code>mean</code></a></td><td>20.50</td>"
         "<td>19.50 to 21.50</td><td>20.50 [19.50–21.50]</td><td>12</td>"
     ) in text
     assert "nothing (never met)" in text
-    assert '<tr id="counts.cpu:faster">' in text
-    assert '<a href="#counts.cpu:speed">' in text
+    assert '<tr id="counts_keras.cpu:faster">' in text
+    assert '<a href="#counts_keras.cpu:speed">' in text
     assert "measured again on " in text
     assert "[the page](../lab/topic.md)" in text
-    assert "(topic.md#counts.cpu)" in read(project, "evidence/index.md")
+    assert "(topic.md#counts_keras.cpu)" in read(project, "evidence/index.md")
 
 
 def test_an_opened_number_finds_what_is_committed_and_what_is_fresh(project):
     renew(project, mean={"value": 20.6})
-    found = json.loads(read(project, "evidence/counts.cpu.json"))
+    found = json.loads(read(project, "evidence/counts_keras.cpu.json"))
     assert found["values"]["mean"]["value"] == 20.5
     assert found["fresh"]["values"]["mean"]["value"] == 20.6
     assert found["provenance"]["device"]
-    project.fresh("counts").unlink()
-    found = json.loads(read(project, "evidence/counts.cpu.json"))
+    project.fresh("counts_keras").unlink()
+    found = json.loads(read(project, "evidence/counts_keras.cpu.json"))
     assert found["fresh"] is None
 
 
 def test_evidence_of_other_code_says_so(project):
-    project.program("counts", WORK.replace("2", "4"), RESULTS)
+    project.program(
+        "counts_keras", WORK.replace("2", "4"), RESULTS, imports=ALONE
+    )
     assert "with an earlier version" in read(project, "evidence/topic.md")
-    assert json.loads(read(project, "evidence/counts.cpu.json"))["stale"]
+    assert json.loads(read(project, "evidence/counts_keras.cpu.json"))["stale"]
 
 
 def cells(project):
-    content = json.loads(read(project, "notebooks/counts.ipynb"))
+    content = json.loads(read(project, "notebooks/counts_keras.ipynb"))
     return ["".join(cell["source"]) for cell in content["cells"]], content
 
 
@@ -307,8 +344,8 @@ def test_a_notebook_page_shows_what_was_executed(project):
     assert "said by the run" in json.dumps(
         [cell.get("outputs") for cell in content["cells"]]
     )
-    assert "../../downloads/counts.py" in sources[1]
-    assert "../../downloads/counts.ipynb" in sources[1]
+    assert "../../downloads/counts_keras.py" in sources[1]
+    assert "../../downloads/counts_keras.ipynb" in sources[1]
     assert "not run in this build" not in sources[1]
     assert "· executed in this build" in read(project, "notebooks/index.md")
 
@@ -324,7 +361,7 @@ def test_a_notebook_page_without_a_run_says_so_and_shows_the_result(project):
         + "\n<figure markdown>\n![What is seen](../figures/topic/one.svg)\n"
         "<figcaption markdown>It is so.</figcaption>\n</figure>\n"
     )
-    project.fresh("counts").unlink()
+    project.fresh("counts_keras").unlink()
     sources, content = cells(project)
     assert "not run in this build" in sources[1]
     assert "![What is seen](../../figures/topic/one.svg)" in sources[2]
@@ -335,7 +372,7 @@ def test_a_notebook_page_without_a_run_says_so_and_shows_the_result(project):
 
 def test_mathematics_in_a_notebook_needs_no_script(project):
     project.program(
-        "counts",
+        "counts_keras",
         WORK,
         f"\n# %% [markdown]\n# So $a_b^2$ it is; `$PATH` is not.\n{RESULTS}",
     )
@@ -346,7 +383,7 @@ def test_mathematics_in_a_notebook_needs_no_script(project):
 
 def test_a_notebook_page_has_the_program_as_it_now_is(project):
     execute(project, f"{WORK}\nprint('said by the run')")
-    path = project.root / "examples/topic/counts.py"
+    path = project.root / "examples/topic/counts_keras.py"
     path.write_text(path.read_text().replace("Counts something", "Counts all"))
     sources, content = cells(project)
     assert "Counts all" in sources[0]
@@ -356,10 +393,10 @@ def test_a_notebook_page_has_the_program_as_it_now_is(project):
 
 
 def test_a_download_is_the_expanded_program(project):
-    text = read(project, "downloads/counts.py")
-    assert text.startswith("# %% [markdown]\n# # counts\n")
-    plain = json.loads(read(project, "downloads/counts.ipynb"))
-    assert "".join(plain["cells"][0]["source"]).startswith("# counts")
+    text = read(project, "downloads/counts_keras.py")
+    assert text.startswith("# %% [markdown]\n# # counts_keras\n")
+    plain = json.loads(read(project, "downloads/counts_keras.ipynb"))
+    assert "".join(plain["cells"][0]["source"]).startswith("# counts_keras")
 
 
 def test_references_have_their_keys_links_and_notes(project):
@@ -471,7 +508,7 @@ def test_mkdocs_alone_writes_the_generated_pages_first(hooked):
     told, _ = done.communicate()
     assert done.returncode == 0, told
     text = (hooked.root / "site/evidence/index.html").read_text()
-    assert "counts.cpu" in text
+    assert "counts_keras.cpu" in text
 
 
 def test_a_preview_shows_a_page_that_the_check_refuses_and_says_why(hooked):

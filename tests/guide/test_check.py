@@ -13,7 +13,9 @@ import pytest
 
 from _guide import results
 from _guide.check.everything import Examined, check
-from _guide.project import Program
+from _guide.check.text import Lines
+from _guide.project import Program, is_generated
+from _guide.reference import Reference
 
 ROOT = Path(__file__).parents[2]
 
@@ -100,6 +102,8 @@ FILES = {
     "docs/lab/small.md": PAGE,
     "examples/small/small_keras.py": PROGRAM.format(framework="keras"),
     "examples/small/small_torch.py": PROGRAM.format(framework="torch"),
+    "examples/small/figure.py": "def tables(results):\n    return {\n"
+    '        "counts": one, **{f"{n}_by_size": two for n in "ab"}\n    }\n',
     "snippets/__init__.py": "",
     "snippets/add_one.py": SNIPPET.replace("NAME", "add_one"),
     "examples/small/phrases.toml": PHRASES,
@@ -212,6 +216,13 @@ CAPTION = (
 )
 
 # What is added to a page, with ¦ before what is wrong, and what is said.
+CELL = '| <data value="small.cpu:test.count">1,268</data> '
+TABLE = (
+    '¦<figure markdown>\n--8<-- "docs/figures/small/{}.md"\n'
+    '<figcaption markdown>It <data value="small.cpu:test.holds">rises</data>. '
+    "[Data](../figures/small/{}.csv)</figcaption>\n</figure>"
+)
+
 BROKEN = {
     "a number that disagrees": (
         '<data value="small.cpu:test.count">¦1,240</data> tries',
@@ -328,7 +339,7 @@ BROKEN = {
     ),
     "a value that names no device": (
         '¦<data value="small_keras:test.count">1,268</data>',
-        "names no result; expected NAME.DEVICE:KEY",
+        "names no result; expected TOPIC.DEVICE:KEY",
     ),
     "data without a value": (
         "¦<data>1,268</data>",
@@ -387,16 +398,15 @@ BROKEN = {
         "| [Smith](../references.md#smith2018) | 7 |",
         "a bare number",
     ),
-    "twice": ("It is ¦twice as fast.", "'twice' is bound to nothing"),
-    "thrice": ("It is ¦thrice as fast.", "'thrice' is"),
-    "half as": ("It is ¦half as fast.", "'half as' is"),
-    "half the": ("It takes ¦half\nthe time.", "'half the' is"),
-    "doubles": ("¦Doubling it helps.", "'Doubling' is"),
-    "triples": ("It ¦triples the time.", "'triples' is"),
-    "halves": ("It ¦halves the time.", "'halves' is"),
-    "tenfold": ("A ¦tenfold gain.", "'tenfold' is"),
-    "three times": ("It is ¦three times as fast.", "'three times' is"),
-    "ten percent": ("It is ¦ten percent less.", "'ten percent' is"),
+    "a number in words": (
+        "It takes ¦half\nthe time.",
+        "a bare number, half; bind it to a result",
+    ),
+    "a number in words in a heading": ("## ¦Twice", "Twice in a heading"),
+    "a number in words in link text": (
+        "See [¦twice as fast](https://example.org).",
+        "twice in link text; say it in the text",
+    ),
     "a lone number in code that is no setting": (
         "It takes ¦`77777`.",
         "a lone number in code, 77777, is no setting of small_keras",
@@ -529,6 +539,47 @@ BROKEN = {
         '¦--8<-- "README.md"',
         "an include outside of a fence",
     ),
+    "an include that a formatter took for a comparison": (
+        '```python\n¦--8 < --"snippets/ONE.py:ONE"\n```',
+        '--8 < --"snippets/ONE.py:ONE" looks like an include and is none; '
+        'expected, alone on its line: --8<-- "FILE:SECTION"',
+    ),
+    "an include without quotes": (
+        "```python\n¦--8<-- snippets/ONE.py:ONE\n```",
+        "looks like an include and is none",
+    ),
+    "an include with other dashes": (
+        '```python\n¦–8<– "snippets/ONE.py:ONE"\n```',
+        "looks like an include and is none",
+    ),
+    "an include that is quoted": (
+        '> ¦--8<-- "snippets/ONE.py:ONE"',
+        "looks like an include and is none",
+    ),
+    "an include with a blank behind it": (
+        '¦--8<-- "snippets/ONE.py:ONE" \n',
+        "looks like an include and is none",
+    ),
+    "a drawn table outside of a figure": (
+        '¦--8<-- "docs/figures/small/counts.md"',
+        "embed a drawn table, docs/figures/TOPIC/NAME.md, in a <figure",
+    ),
+    "a table that is not drawn": (
+        TABLE.replace("¦", "").replace("--8", "¦--8").format("count", "count"),
+        "examples/small/figure.py draws no table count; return it from",
+    ),
+    "a table of a topic that draws none": (
+        TABLE.replace("¦", "")
+        .replace("--8", "¦--8")
+        .replace("small/", "large/")
+        .format("counts", "counts"),
+        "examples/large/figure.py draws no table counts; return it from",
+    ),
+    "a drawn table without its data": (
+        TABLE.format("counts", "count"),
+        "a figure without a link to its data; write in its caption: "
+        "[Data](figures/small/counts.csv)",
+    ),
 }
 
 
@@ -569,7 +620,7 @@ SOUND = [
     "## Heading { #at-5 }",
     "`batch_size=777` and ``a ` 5 b`` and $B = 777$ and\n\n$$\nx = 777\n$$",
     r"\(B = 777\) and \[ x < 777 \] and Caf&#233;",
-    "half of the examples; double precision; sometimes; a double-check",
+    "It is twice as fast, says [Smith](../references.md#smith2018).",
     'It is <data value="small.cpu:test.holds">twice as fast</data>.',
     'It <data value="small.cpu:test.holds">is\nfaster at '
     "`batch_size=7`</data>.",
@@ -605,6 +656,12 @@ SOUND = [
     '    --8<-- "snippets/add_one.py:add_one"\n    ```',
     "[page](small.md#there) and [generated](../evidence/small.md)",
     FIGURE.replace("¦", "").format(caption=CAPTION),
+    TABLE.replace("¦", "").format("counts", "counts"),
+    TABLE.replace("¦", "").format("seconds_by_size", "seconds_by_size"),
+    "| a | b | c | d |\n| --- | --- | --- | --- |\n"
+    + f"| a{CELL * 3}|\n" * 2
+    + f"| a{CELL * 2}{CELL.replace('| ', '| then ')}|\n"
+    + '| a | <data value="small.gpu:test.count">not measured yet</data> | | |',
 ]
 
 
@@ -612,6 +669,17 @@ SOUND = [
 def test_what_is_allowed_is_not_reported(small: Project, text):
     small.append(PLACE, text + "\n")
     assert small.found() == []
+
+
+def test_a_typed_table_of_more_than_eight_measured_cells_is_told(small):
+    head = "| a | b | c | d |\n| --- | --- | --- | --- |\n"
+    place = small.append(PLACE, f"¦{head}" + f"| a{CELL * 3}|\n" * 3)
+    (found, _) = small.guide()[1]
+    assert found == (
+        f"{place}: warning: a typed table with 9 measured cells, at most 8; "
+        "draw it: return it from tables(results) in figure.py and embed it, "
+        "as CONTRIBUTING.md shows"
+    )
 
 
 def test_a_lone_number_in_code_may_be_a_setting(small: Project):
@@ -991,6 +1059,80 @@ def test_numbers_are_hidden_only_where_they_are_no_prose(small: Project):
     assert len(found) == len(expected)
 
 
+# Where a number may stand, in a block of its own.
+BLOCKS = {
+    "paragraph": "It takes ¦ here.",
+    "list": "- One.\n- It takes ¦ here.",
+    "numbered list": "1. It takes ¦ here.",
+    "quotation": "> It takes ¦ here.",
+    "table": "| A | B |\n| --- | --- |\n| one | ¦ |",
+    "table's head": "| A | ¦ |\n| --- | --- |\n| one | two |",
+    "caption": FIGURE.replace("¦", "").format(
+        caption=CAPTION.replace("It ", "It takes ¦ here. It ")
+    ),
+    "admonition": "!!! note\n\n    It takes ¦ here.",
+    "admonition's title": '!!! note "It takes ¦"\n\n    Text.',
+    "folded title": '??? note "It takes ¦"\n\n    Text.',
+    "tab": '=== "One"\n\n    It takes ¦ here.',
+    "tab's label": '=== "It takes ¦"\n\n    Text.',
+    "heading": "## It takes ¦",
+    "footnote": "A note.[^1]\n\n[^1]: It takes ¦ here.",
+    "link": "See [it takes ¦](https://example.org).",
+    "alt text": "![A line takes ¦](image.png)",
+}
+NUMBERS = [
+    "twice", "thrice", "double", "doubling", "triples", "halves",
+    "half", "half of it", "a half", "one and a half", "nearly half",
+    "a third of it", "a third less", "by a third", "two thirds",
+    "three-quarters", "one tenth", "a tenth as", "a hundredth of",
+    "ten times", "ten-times", "twenty fold", "tenfold", "three percent",
+    "an order of magnitude", "two orders of magnitude",
+    "by a factor of ten", "within about a factor of two",
+    "dozens", "a dozen", "hundreds of them", "thousands of it",
+    "½", "2½", "¼", "⅔", "10³", "2^10", "1e3", "1e-3", "５", "x10", "Ⅷ",
+    "&frac12;", "&#53;", "&#xbd;",
+]  # fmt: skip
+# What only looks like one of them.
+NO_NUMBERS = [
+    "one half of the seeds", "the second half", "the other half",
+    "half-life", "half precision", "double precision", "a double-check",
+    "a third size", "the last quarter", "three pages", "two devices",
+    "one of them", "sometimes", "manifold", "many times", "a few times",
+    "a factor of two apart", "its order of magnitude", "m²", "CO₂",
+    "one example in a hundred", "H200", "the tenth epoch", "Caf&#233;",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_every_number_is_found_in_every_kind_of_block(small: Project, block):
+    expected, pages = {}, ["# Blocks\n"]
+    line = 3
+    for number in NUMBERS:
+        text = BLOCKS[block].replace("¦", f"¦{number}")
+        before, _, after = text.partition("¦")
+        expected[line + before.count("\n")] = number
+        pages.append(before + after + "\n")
+        line += text.count("\n") + 2
+    small.write("docs/index.md", "\n".join(pages))
+    places = (re.match(r"docs/index\.md:(\d+):", one) for one in small.found())
+    lines = {int(place[1]) for place in places if place}
+    missed = [expected[line] for line in sorted(set(expected) - lines)]
+    assert missed == []
+
+
+def test_words_that_only_look_like_numbers_are_let_pass(small: Project):
+    text = "".join(f"It has {words} here.\n\n" for words in NO_NUMBERS)
+    small.append("docs/index.md", text)
+    assert small.found() == []
+
+
+@pytest.mark.parametrize("code", ["`½`", "`10³`", "$½$", "`2½ ms`"])
+def test_a_number_in_code_has_plain_digits(small: Project, code):
+    place = small.append("docs/index.md", f"It takes ¦{code} tries.\n")
+    (found,) = small.found()
+    assert found.startswith(f"{place}: a lone number in code, ")
+
+
 def test_every_problem_is_told_at_once_in_order(small: Project):
     second = small.append("docs/index.md", "A ¦5.\n")
     third = small.append(
@@ -1338,3 +1480,57 @@ def test_only_code_counts_in_the_hash(tmp_path: Path, old, new, same):
         path.write_text(text)
         hashes.append(Program(tmp_path, path).code_hash)
     assert (hashes[0] == hashes[1]) == same
+
+
+# A bound text, also as it stands in a ledger, where quotes may be escaped.
+BOUND = re.compile(
+    r"""<data\s+value=\\?["'](?P<value>[^"'\\]+)\\?["']>"""
+    r"(?P<text>.*?)</data>",
+    re.S,
+)
+
+
+def flipped(project: Examined, text: str) -> tuple[str, list[int]]:
+    """The text with every judgement told wrongly, and where those words are."""
+    parts, places, last, size = [], [], 0, 0
+    for match in BOUND.finditer(text):
+        reference = Reference.read(match["value"])
+        if not reference or "measured" in match["text"].split():
+            continue
+        part, found = project.find(reference)
+        if part != "judgements":
+            continue
+        (truth,) = {
+            result[part][reference.key]["holds"] for result in found.values()
+        }
+        lists = project.asked(reference).phrases.lists[reference.key]
+        opposite = next(iter(lists[not truth].values()))
+        parts += [text[last : match.start("text")], opposite]
+        size += match.start("text") - last
+        places.append(size)
+        size += len(opposite)
+        last = match.end("text")
+    return "".join([*parts, text[last:]]), places
+
+
+def test_no_word_of_the_guide_can_be_turned_into_its_opposite(tmp_path: Path):
+    project = Examined(ROOT)
+    for name in ("examples", "snippets", "mkdocs.yml", "constraints.txt"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    expected = set()
+    for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*")]:
+        where = path.relative_to(ROOT).as_posix()
+        if path.suffix not in (".md", ".toml", ".bib") or is_generated(where):
+            continue
+        text, places = flipped(project, path.read_text("utf-8"))
+        (tmp_path / where).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / where).write_text(text)
+        lines = Lines(text)
+        expected |= {(where, *lines.place(place)) for place in places}
+    found = {
+        (problem.path, problem.line, problem.column)
+        for problem in Examined(tmp_path).problems
+        if ", but it " in problem.message
+    }
+    assert len(expected) > 300
+    assert sorted(expected - found) == []

@@ -1,16 +1,18 @@
 """Figures: drawn from results, in one visual language, only when needed."""
 
+import html
 import re
 import shutil
 import subprocess
 import sys
 
+import markdown
 import pytest
 from matplotlib.colors import to_rgb
 
 from _guide import results
 from _guide.project import Program
-from _guide.site import style
+from _guide.site import style, table
 
 FIGURE = """\
 from _guide.site.style import batch_axis, draw_line, new_figure
@@ -26,10 +28,23 @@ def draw(results):
         batch_axis(axis)
     return {"lines": figure}
 """
+TABLE = """
+
+def tables(results):
+    from _guide.site.table import Table, low_to_high, number
+
+    (values,) = (result["values"] for result in results.values())
+    count, mean = number(values["count"]), low_to_high(values["mean"], 1)
+    row = ["`a_b`, *all*", count, mean]
+    return {"counts": Table(["Size", "Count", "Mean of `5`"], [row])}
+"""
 RESULTS = """
 # %%
 results = {
-    "values": {"count": {"value": 3, "unit": "count", "exact": True}},
+    "values": {
+        "count": {"value": 1234, "unit": "count", "exact": True},
+        "mean": {"value": -0.5, "unit": "ratio", "ci": [-1, -0.01], "n": 10},
+    },
     "series": {
         "line": {"x": [4, 8, 16], "y": [HEIGHT, None, 5], "low": [1, None, 4],
                  "high": [4, None, 6], "unit": "count"},
@@ -171,6 +186,114 @@ def test_an_error_names_the_line_of_the_figure(drawn, old, new, expected):
     assert done.returncode == 1
     assert f"guide: examples/topic/figure.py{expected}" in done.stderr
     assert done.stderr.endswith("run: guide draw topic\n")
+
+
+@pytest.fixture
+def tabled(drawn):
+    """A topic that has a table as well."""
+    drawn.figure.write_text(FIGURE + TABLE)
+    return drawn
+
+
+def test_a_table_and_its_data_are_drawn(tabled):
+    assert draw(tabled).endswith("drew 1 figures, 1 tables\n")
+    text = (tabled.made / "counts.md").read_text()
+    assert text.startswith("<!-- Made by: guide draw, from examples/topic/")
+    assert '<th scope="col">Mean of <code>5</code></th>' in text
+    assert '<th scope="row"><code>a' in text
+    assert "<td>1,234</td><td>−1.0 to 0.0</td></tr>" in text
+    assert (tabled.made / "counts.csv").read_text().splitlines()[1:] == [
+        '"a_b, *all*",Count,1234,,,count,'
+        '"guide draw, from examples/topic/figure.py"',
+        '"a_b, *all*",Mean of 5,-0.5,-1,-0.01,ratio,',
+    ]
+
+
+@pytest.mark.parametrize("lead", ['=== "Tab"', '??? note "As a table"', ""])
+def test_a_drawn_table_stays_in_its_figure_wherever_it_stands(tabled, lead):
+    draw(tabled)
+    lines = [
+        "<figure markdown>",
+        '--8<-- "docs/figures/topic/counts.md"',
+        "<figcaption markdown>It is *so*.</figcaption>",
+        "</figure>",
+    ]
+    text = "\n".join("    " * bool(lead) + line for line in lines)
+    page = markdown.markdown(
+        f"{lead}\n\n{text}",
+        extensions=["md_in_html", "pymdownx.tabbed", "pymdownx.details"]
+        + ["pymdownx.snippets"],
+        extension_configs={"pymdownx.snippets": {"base_path": [tabled.root]}},
+    )
+    (figure,) = re.findall("<figure.*</figure>", html.unescape(page), re.S)
+    shown, _, caption = figure.partition("</table>")
+    assert "<code>a_b</code>, *all*" in shown
+    assert shown.count("<tr>") == 2
+    assert "<em>so</em>" in caption
+    # No paragraph stands between the table and its caption.
+    assert "<p>" not in caption.partition("<figcaption")[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("count, mean]", "'1,234', mean]", "has a cell '1,234'; expected"),
+        ("[row]", "[row[:2]]", "has 1 cells, expected 2"),
+        ('"Count", ', '*"abcdef", ', "8 columns; at most 6 fit"),
+        ('{"counts"', '{"lines"', "a figure and a table are called lines"),
+        ("return {", "return 1, {", "TypeError: tables returned (1, {"),
+    ],
+)
+def test_a_table_that_is_typed_or_does_not_fit_is_refused(
+    tabled, old, new, expected
+):
+    text = FIGURE + TABLE
+    assert old in text
+    head, _, tail = text.rpartition(old)
+    tabled.figure.write_text(head + new + tail)
+    done = tabled.guide("draw")
+    assert done.returncode == 1
+    assert expected in done.stderr
+    assert done.stderr.endswith("run: guide draw topic\n")
+
+
+def test_cells_say_what_was_measured():
+    share = {"value": 0.943, "ci": [0.93, 0.95], "n": 10, "unit": "share"}
+    assert table.number(share).text == "0.9430"
+    assert table.number(share, percent=True, decimals=0).text == "94 %"
+    assert table.low_to_high(share, 0, percent=True).text == "93 % to 95 %"
+    assert table.low_to_high({"value": 4, "exact": True}).text == "4"
+    assert table.number({"value": None, "reason": "not met"}).text == "not met"
+    assert table.verdict({"holds": False}).text == "no"
+    # What is not measured yet leaves a gap.
+    assert {table.number(None).text, table.verdict(None).text} == {"–"}
+
+
+def test_intervals_are_drawn_in_rows_with_a_marker_for_each_framework():
+    def entry(value):
+        return {"value": value, "ci": [value - 1, value + 2], "unit": "ratio"}
+
+    figure, (axis, other) = style.new_figure(rows=2)
+    missed = {"value": None, "reason": "not met"}
+    rows = {
+        "one": {"keras": entry(3), "torch": entry(4)},
+        "two": {"keras": missed, "torch": {"value": 5, "exact": True}},
+    }
+    style.draw_intervals(axis, rows)
+    style.draw_intervals(other, rows)
+    markers = [line.get_marker() for line in axis.lines]
+    assert markers == list(style.FRAMEWORK_MARKER.values())
+    assert [t.get_text() for t in axis.get_yticklabels()] == ["one", "two"]
+    # The first row is the upper one, and only the first panel names markers.
+    assert axis.yaxis_inverted()
+    assert [t.get_text() for t in axis.texts] == ["Keras", "PyTorch"]
+    assert not other.texts
+    assert style.rows(figure)[:4] == [
+        ("", "Keras", "one", 3, 2, 5),
+        ("", "Keras", "two", None, None, None),
+        ("", "PyTorch", "one", 4, 3, 6),
+        ("", "PyTorch", "two", 5, 5, 5),
+    ]
 
 
 def test_a_topic_without_results_is_passed_over_and_named(drawn):

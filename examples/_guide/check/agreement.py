@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from _guide.project import FRAMEWORK_NAMES
@@ -143,6 +144,18 @@ class Said:
         measured = describe({"value": value, "ci": ends})
         percent = " %" * (number.scale > 1)
         return f"measured {measured}{percent}", "rewrite the sentence"
+
+
+def grounds(reference: Reference, named: Iterable[str], found: dict) -> str:
+    """The values on which the judgement rests in the frameworks `named`."""
+    said = {}
+    for framework in named:
+        values = found[framework]["values"]
+        because = found[framework]["judgements"][reference.key]["because"]
+        said[framework] = ", ".join(
+            f"{name} is {describe(values[name])}" for name in because
+        )
+    return each(said, found)
 
 
 def judge_number(

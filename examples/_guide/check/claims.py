@@ -2,159 +2,120 @@
 
 from __future__ import annotations
 
-import re
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from _guide.check.agreement import grounds
 from _guide.check.ledger import (
     BADGES,
-    FIELDS,
-    LEDGER,
-    TOPICS,
+    NOT,
+    PAGE,
+    SIDES,
     VERDICTS,
     Claim,
     Ledger,
-    LedgerError,
-    of_kind,
-    read_ledger,
 )
-from _guide.check.page import PageCheck, closest, renew
-from _guide.check.text import bare_numbers, scan
-from _guide.project import DEVICES, Program, is_generated, twin_of
-from _guide.reference import Reference
-from _guide.results import describe
+from _guide.check.page import PageCheck
+from _guide.check.phrases import told
+from _guide.check.text import bare_numbers, closest, scan
+from _guide.project import FRAMEWORK_NAMES, is_generated
+from _guide.reference import Reference, Unknown
 
 if TYPE_CHECKING:
     from _guide.check.everything import Examined
 
-# Verdicts that say something of the world; a number decides them.
-DECIDED = ("holds", "fails", "depends", "partly")
-BOTH_WAYS = ("depends", "partly")
+# Verdicts that say something of the world, and what has to speak for them.
+DECIDED = {
+    "holds": ("supports",),
+    "fails": ("opposes",),
+    "depends": SIDES,
+    "partly": SIDES,
+}
 FROM_RESULTS = ("measured here", "calculated")
 FROM_WORKS = ("cited", "contested")
 
 
-def check_claims(project: Examined, text: str, path: str = LEDGER) -> int:
+def check_claims(project: Examined) -> int:
     """Tell what is wrong with the ledger; how many claims it has."""
-    try:
-        ledger = read_ledger(text)
-    except LedgerError as error:
-        project.tell(path, f"{error}; mend it", error.line, error.column)
-        return 0
-    for name, offset in ledger.others:
-        project.tell(
-            path,
-            f"{name} is neither [sources] nor a [[claim]]"
-            f"{closest(name, ('sources', 'claim'))}; mend it",
-            *ledger.lines.place(offset),
-        )
-    for key, name in ledger.sources.items():
-        if not isinstance(name, str) or not name.strip():
-            at = re.search(rf"^[ \t]*{re.escape(key)}\b", text, re.M)
-            project.tell(
-                path,
-                f"source {key} has no name; say what it is, as its title or a "
-                "description",
-                *ledger.lines.place(at.start() if at else 0),
-            )
-    first: dict[object, int] = {}
+    ledger = Ledger(project.root)
+    for path, message, line, column in ledger.faults:
+        project.tell(path, message, line, column)
+    seen: dict[int, Claim] = {}
     for claim in ledger.claims:
-        ClaimCheck(project, path, ledger, claim).check(first)
+        ClaimCheck(project, ledger, claim).check(seen)
     return len(ledger.claims)
 
 
 class ClaimText(PageCheck):
     """Checks a text of a claim as the text of a page is checked."""
 
-    def __init__(
-        self,
-        project: Examined,
-        path: str,
-        ledger: Ledger,
-        claim: Claim,
-        name: str,
-        programs: list[Program],
-    ) -> None:
-        page = scan(claim.fields[name])
-        super().__init__(project, path, page, programs)
-        self.ledger, self.claim, self.name = ledger, claim, name
+    def __init__(self, project: Examined, claim: Claim, name: str) -> None:
+        self.claim = claim
+        self.start, text = claim.prose(name)
+        named = {name for one in claim.judgements for name in one.programs}
+        own = [p for name, p in project.programs.items() if name in named]
+        # Its links lead from the page on which it will stand.
+        super().__init__(project, PAGE, scan(text), own)
 
     def tell(self, offset: int, message: str, **more) -> None:
-        offsets = self.ledger.offsets(self.claim, self.name)
         if more.get("mend"):
             start, end, number = more["mend"]
-            # Where no place is known, nothing can be written.
-            known = offsets[start] < offsets[end]
-            mend = (offsets[start], offsets[end], number) if known else None
-            more["mend"] = mend
-        line, column = self.ledger.lines.place(offsets[offset])
+            more["mend"] = (self.start + start, self.start + end, number)
+        place = self.claim.file.lines.place(self.start + offset)
         message = f"claim {self.claim.number}: {message}"
-        self.project.tell(self.path, message, line, column, **more)
-
-    def cited(self, offset: int) -> bool:
-        """A claim that names works cites them in each of its sentences."""
-        return bool(self.claim.fields.get("references")) or super().cited(
-            offset
-        )
+        self.project.tell(self.claim.file.path, message, *place, **more)
 
 
 class ClaimCheck:
     """Checks one claim."""
 
-    def __init__(
-        self, project: Examined, path: str, ledger: Ledger, claim: Claim
-    ) -> None:
-        self.project, self.path = project, path
-        self.ledger, self.claim = ledger, claim
+    def __init__(self, project: Examined, ledger: Ledger, claim: Claim) -> None:
+        self.project, self.ledger, self.claim = project, ledger, claim
         self.fields = claim.fields
+        # The judgements that were looked at.
+        self.named: list[Reference | None] = []
 
     def tell(self, name: str, message: str, inside: str = "") -> None:
-        offset = self.ledger.place(self.claim, name, inside)
-        line, column = self.ledger.lines.place(offset)
         message = f"claim {self.claim.number}: {message}"
-        self.project.tell(self.path, message, line, column)
+        place = self.claim.place(name, inside)
+        self.project.tell(self.claim.file.path, message, *place)
 
-    def check(self, first: dict[object, int]) -> None:
-        """`first` has the line of each number that was seen before."""
-        if not self.has_form():
+    def check(self, seen: dict[int, Claim]) -> None:
+        """`seen` has the claims before this one, by their numbers."""
+        faults = list(self.claim.faults())
+        for name, message in faults:
+            self.tell(name, message)
+        if faults:
             return
-        number = self.fields["number"]
-        line = self.ledger.lines.place(self.claim.start)[0]
-        if first.setdefault(number, line) != line:
-            self.tell(
-                "number",
-                f"the number is taken by the claim in line {first[number]}; "
-                "expected one that no other has; choose another",
-            )
+        self.check_number(seen)
         self.check_words("verdict", VERDICTS)
         self.check_words("badge", BADGES)
-        self.check_words("topic", TOPICS)
         self.check_words("source", self.ledger.sources)
         self.check_says()
-        own = self.check_experiment()
-        self.check_references()
         self.check_page()
-        self.check_requires()
-        self.check_grounds(self.check_decides(own))
+        for side in SIDES:
+            self.check_side(side)
+        self.check_grounds()
 
-    def has_form(self) -> bool:
-        """Whether every field is there, known and of its kind."""
-        sound = True
-        for name in sorted(set(self.fields) - set(FIELDS)):
+    def check_number(self, seen: dict[int, Claim]) -> None:
+        """Whether it is the claim's own, and above those before it."""
+        number = self.fields["number"]
+        before = next(reversed(seen.values()), self.claim)
+        first = seen.setdefault(number, self.claim)
+        if first is not self.claim:
+            line, _ = first.file.lines.place(first.start)
             self.tell(
-                name,
-                f"no claim has a field {name}{closest(name, FIELDS)}; "
-                f"expected {', '.join(FIELDS)}",
+                "number",
+                f"the number is taken in {first.file.path}:{line}; the next "
+                f"free one is {self.ledger.free}; write that",
             )
-        for name, (kind, needed) in FIELDS.items():
-            found = self.fields.get(name)
-            if found is None:
-                if needed:
-                    self.tell(name, f"has no {name}; write {name} = {kind}")
-                    sound = False
-            elif not of_kind(found, kind):
-                self.tell(name, f"{name} is {found!r}, expected {kind}")
-                sound = False
-        return sound
+        elif before.file is self.claim.file and before.number > number:
+            self.tell(
+                "number",
+                f"stands below claim {before.number}; expected claims in order "
+                "of their numbers; move it up",
+            )
 
     def check_words(self, name: str, known) -> None:
         for word in self.claim.texts(name):
@@ -168,9 +129,7 @@ class ClaimCheck:
 
     def check_says(self) -> None:
         """The numbers in it are another's, so they stand as code."""
-        check = ClaimText(
-            self.project, self.path, self.ledger, self.claim, "says", []
-        )
+        check = ClaimText(self.project, self.claim, "says")
         page = check.page
         for offset, message in page.faults:
             check.tell(offset, f"{message}; mend it")
@@ -187,32 +146,6 @@ class ClaimCheck:
                 f"a bare number, {number}, in what others say; write it as "
                 f"code: `{number}`",
             )
-
-    def check_experiment(self) -> list[Program]:
-        """The programs of the topics that it names."""
-        programs = self.project.programs.values()
-        topics = {program.topic for program in programs}
-        for topic in self.claim.texts("experiment"):
-            if topic not in topics:
-                self.tell(
-                    "experiment",
-                    f"no topic {topic}{closest(topic, topics)}; expected a "
-                    "folder of examples/; mend the name",
-                    topic,
-                )
-        named = self.claim.texts("experiment")
-        return [program for program in programs if program.topic in named]
-
-    def check_references(self) -> None:
-        works = self.project.references
-        for key in self.claim.texts("references"):
-            if key not in works:
-                self.tell(
-                    "references",
-                    f"no work {key} in docs/references.bib"
-                    f"{closest(key, works)}; add it, or mend the key",
-                    key,
-                )
 
     def check_page(self) -> None:
         """Whether there is a page; its anchor is tried by the strict build."""
@@ -232,209 +165,142 @@ class ClaimCheck:
 
     # Judgements
 
-    def check_requires(self) -> None:
+    def check_side(self, side: str) -> None:
         """Whether the results are what the verdict needs."""
-        required = self.fields.get("requires", {})
-        for value, truth in required.items():
-            entry = self.judgement(value)
-            if entry is None:
-                continue
-            if entry["holds"] != truth:
-                self.tell(
-                    "requires",
-                    f"the verdict '{self.fields['verdict']}' requires that "
-                    f"{value} {holds(truth)}, but it {holds(entry['holds'])}: "
-                    f"{self.grounds(value, entry)}; change the verdict and "
-                    "what decides it to what was measured, then run: guide "
-                    "check",
-                    value,
-                )
-            self.check_twin(value, entry)
-        for value in self.claim.texts("against"):
-            if value not in required:
-                self.tell(
-                    "against",
-                    f"{value} speaks against the claim, but is not required"
-                    f"{closest(value, required)}; add it to requires with its "
-                    "truth, or mend it",
-                    value,
-                )
+        for text, reference, truth in self.claim.required(side):
+            try:
+                trouble = self.trouble_with(reference, truth)
+            except Unknown as unknown:
+                trouble = f"requires {text}, but {unknown}"
+            if trouble:
+                self.tell(side, trouble, text)
+            self.named.append(reference)
 
-    def judgement(self, value: str) -> dict | None:
-        """The judgement of that name; tells why there is none."""
-        file, _, key = value.partition(":")
-        name, _, device = file.rpartition(".")
-        programs, results = self.project.programs, self.project.results
-        if not (key and name) or device not in DEVICES:
-            self.tell(
-                "requires",
-                f"{value} names no judgement; expected "
-                '"NAME.DEVICE:KEY" = true or false',
-                value,
-            )
-        elif name not in programs:
-            self.tell(
-                "requires",
-                f"no program {name} ({value}){closest(name, programs)}; mend "
-                "the name",
-                value,
-            )
-        elif file not in results:
-            self.tell(
-                "requires",
-                f"examples/{programs[name].topic}/{file}.json does not exist "
-                f"({value}); {renew(programs[name])}",
-                value,
-            )
-        elif file not in self.project.broken:
-            judged = results[file].get("judgements", {})
-            if key in judged:
-                return judged[key]
-            values = results[file].get("values", {})
-            kind = "is a value, no judgement" if key in values else "is not"
-            self.tell(
-                "requires",
-                f"{key} {kind} in examples/{programs[name].topic}/{file}.json"
-                f"{closest(key, judged)}; mend the key, or let the program "
-                f"judge it and {renew(programs[name])}",
-                value,
-            )
-        return None
+    def trouble_with(self, reference: Reference | None, truth: bool) -> str:
+        """What is wrong with requiring that the judgement comes out so.
 
-    def grounds(self, value: str, entry: dict) -> str:
-        """The values on which a judgement rests, in words."""
-        values = self.project.results[value.partition(":")[0]]["values"]
-        return ", ".join(
-            f"{name} is {describe(values[name])}"
-            for name in entry["because"]
-            if name in values
+        Raises Unknown where there is no such judgement.
+        """
+        if reference is None:
+            raise Unknown(
+                "that names no judgement; expected "
+                f'"TOPIC.DEVICE:KEY" or "{NOT}TOPIC.DEVICE:KEY"'
+            )
+        if reference in self.named:
+            return f"{reference} is required twice; name it once"
+        found = self.judged(reference)
+        wrong = [one for one, holds in found.items() if holds != truth]
+        if wrong:
+            _, results = self.project.find(reference)
+            apart = ", or name each framework" * (len(wrong) < len(found))
+            return (
+                f"the verdict '{self.fields['verdict']}' requires that "
+                f"{reference} {told(truth)}, but it {told(not truth)}: "
+                f"{grounds(reference, wrong, results)}; change the verdict "
+                f"and what decides it to what was measured{apart}, then run: "
+                "guide check"
+            )
+        if found and reference.framework:
+            return self.trouble_with_one(reference)
+        return ""
+
+    def trouble_with_one(self, reference: Reference) -> str:
+        """What is wrong with naming one framework, and not the other."""
+        shared = replace(reference, framework=None)
+        try:
+            found = self.judged(shared)
+        except Unknown:
+            # Only one framework has it.
+            return ""
+        if len(set(found.values())) == 1:
+            return (
+                f"{reference} comes out alike in both frameworks; write "
+                f"{shared} in its place"
+            )
+        both = [replace(shared, framework=name) for name in found]
+        names = [FRAMEWORK_NAMES[name] for name in found]
+        if set(both) <= set(self.claim.judgements) and any(
+            name in self.fields["decides"] for name in names
+        ):
+            return ""
+        parts = (f"{one} {told(found[one.framework])}" for one in both)
+        return (
+            f"the frameworks differ: {', '.join(parts)}; name both, and in "
+            "decides say in which framework it is so"
         )
 
-    def check_twin(self, value: str, entry: dict) -> None:
-        """Where the frameworks differ, the claim must say so."""
-        file, _, key = value.partition(":")
-        name, _, device = file.rpartition(".")
-        twin = twin_of(self.project.programs[name].path)
-        if twin is None:
-            return
-        other = f"{twin.stem}.{device}"
-        if other in self.project.broken:
-            return
-        judged = self.project.results.get(other, {}).get("judgements", {})
-        named = f"{other}:{key}"
-        if (
-            key in judged
-            and judged[key]["holds"] != entry["holds"]
-            and named not in self.fields["requires"]
-            and named not in self.fields["decides"]
-        ):
-            truth = str(judged[key]["holds"]).lower()
-            self.tell(
-                "requires",
-                f"the frameworks differ: {value} {holds(entry['holds'])}, "
-                f"{named} {holds(judged[key]['holds'])}; say so in decides, "
-                f'and add "{named}" = {truth}',
-                value,
+    def judged(self, reference: Reference) -> dict[str, bool]:
+        """Whether it holds, in each framework; nothing if that is broken."""
+        part, found = self.project.find(reference)
+        if part == "values":
+            raise Unknown(
+                "that is a value, no judgement; name a judgement, and bind the "
+                "value in decides"
             )
+        return {
+            framework: result["judgements"][reference.key]["holds"]
+            for framework, result in found.items()
+        }
 
     # What decides it
 
-    def check_decides(self, own: list[Program]) -> ClaimText:
-        check = ClaimText(
-            self.project, self.path, self.ledger, self.claim, "decides", own
-        )
-        for value in self.fields.get("requires", {}):
-            program = self.project.programs.get(program_of(value))
-            if program:
-                check.programs[program.name] = program
-        check.check()
-        return check
-
-    def check_grounds(self, text: ClaimText) -> None:
+    def check_grounds(self) -> None:
         """Whether the claim has what its verdict and its badge rest on."""
+        text = ClaimText(self.project, self.claim, "decides")
+        text.check()
         verdict, badge = self.fields["verdict"], self.fields["badge"]
-        asked = self.fields.get("requires", {})
-        if (
-            verdict in BOTH_WAYS
-            and badge not in FROM_WORKS
-            and not self.has_both_sides()
-        ):
+        sides = [side for side in SIDES if self.claim.texts(side)]
+        wanted = DECIDED.get(verdict, SIDES)
+        both = wanted == SIDES and verdict in DECIDED
+        lacks = both and badge not in FROM_WORKS and len(sides) < 2
+        if lacks or not set(sides) <= set(wanted):
             self.tell(
-                "requires" if asked else "verdict",
-                f"the verdict '{verdict}' needs a judgement on either side; "
-                "write in requires one that is true and one that is false, or "
-                "name in against those that speak against the claim",
+                sides[0] if sides else "verdict",
+                f"the verdict '{verdict}' needs judgements in "
+                f"{' and in '.join(wanted)}{' alone' * (not both)}; what "
+                "speaks for the claim stands in supports, what speaks against "
+                "it in opposes",
+            )
+        if badge == "measured here" and not sides:
+            self.tell(
+                "badge",
+                "the badge 'measured here' rests on no judgement; write "
+                'supports or opposes = "TOPIC.DEVICE:KEY"',
             )
         bound = self.bound_values(text)
-        # What a broken result holds is told once, where it is broken.
-        unknown = any(
-            not self.project.broken.isdisjoint(reference.files)
-            for reference in references(text)
-        )
-        if badge == "measured here":
-            if not asked:
-                self.tell(
-                    "badge",
-                    "the badge 'measured here' rests on no judgement; write "
-                    'requires = {"NAME.DEVICE:KEY" = true}',
-                )
-            if not self.claim.texts("experiment"):
-                self.tell(
-                    "badge",
-                    "the badge 'measured here' names no experiment; write "
-                    'experiment = "TOPIC"',
-                )
         exact = any(entry.get("exact") for entry in bound)
-        if badge == "calculated" and not (asked or exact or unknown):
+        if badge == "calculated" and not (sides or exact):
             self.tell(
                 "badge",
                 "the badge 'calculated' rests on nothing; name a judgement in "
-                "requires, or bind an exact value in decides",
+                "supports or opposes, or bind an exact value in decides",
             )
-        if badge in FROM_WORKS and not self.claim.texts("references"):
+        if badge in FROM_WORKS and not self.claim.works:
             self.tell(
                 "badge",
-                f"the badge '{badge}' names no work; write references = "
-                '["KEY"], with keys of docs/references.bib',
+                f"the badge '{badge}' names no work; cite one in decides: "
+                "[Name](references.md#KEY)",
             )
-        decided = verdict in DECIDED and badge in FROM_RESULTS
-        if decided and not (bound or unknown):
+        if verdict in DECIDED and badge in FROM_RESULTS and not bound:
             self.tell(
                 "decides",
                 f"no number decides the verdict '{verdict}'; bind one: <data "
-                'value="NAME.DEVICE:KEY">number</data>',
+                'value="TOPIC.DEVICE:KEY">number</data>',
             )
 
-    def has_both_sides(self) -> bool:
-        """Whether what is required speaks for the claim and against it."""
-        asked = self.fields.get("requires", {})
-        against = set(self.claim.texts("against"))
-        return set(asked.values()) == {True, False} or bool(
-            against & set(asked) and set(asked) - against
-        )
-
     def bound_values(self, text: ClaimText) -> list[dict]:
-        """The values, not judgements, to which numbers are bound."""
-        return [
-            self.project.results[file]["values"][reference.key]
-            for reference in references(text)
-            for file in reference.files
-            if file in self.project.results
-            and file not in self.project.broken
-            and reference.key in self.project.results[file].get("values", {})
-        ]
-
-
-def references(text: PageCheck) -> list[Reference]:
-    """What the numbers and words in a text are bound to."""
-    found = (Reference.read(data.value) for data in text.page.data)
-    return [reference for reference in found if reference]
-
-
-def program_of(value: str) -> str:
-    """The name of the program in NAME.DEVICE:KEY."""
-    return value.partition(":")[0].rpartition(".")[0]
-
-
-def holds(truth: bool) -> str:
-    return "holds" if truth else "does not hold"
+        """The values to which its numbers are bound."""
+        bound: list[dict] = []
+        for data in text.page.data:
+            reference = Reference.read(data.value)
+            if reference is None:
+                continue
+            with suppress(Unknown):
+                part, found = self.project.find(reference)
+                if part == "values":
+                    bound += (r[part][reference.key] for r in found.values())
+                elif not found:
+                    # What a broken result holds is told once, where it is
+                    # broken; until then it may be anything.
+                    bound.append({"exact": True})
+        return bound

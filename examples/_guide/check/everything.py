@@ -19,7 +19,6 @@ import yaml
 
 from _guide import results
 from _guide.check.claims import check_claims
-from _guide.check.ledger import LEDGER
 from _guide.check.page import SECTION, PageCheck, renew
 from _guide.check.phrases import Phrases
 from _guide.check.text import Lines, closest, known_versions, read, scan
@@ -106,7 +105,7 @@ def tell_all(root: Path, update: bool) -> int:
         return 1
     print(
         f"guide check: {examined.num_pages:,} pages, "
-        + f"{examined.num_claims:,} claims, " * examined.is_file(LEDGER)
+        + f"{examined.num_claims:,} claims, " * (examined.num_claims > 0)
         + f"{examined.num_bound:,} bound numbers, "
         f"{len(examined.results):,} results: no problems"
     )
@@ -161,7 +160,7 @@ class Examined:
         self.load_results()
         self.check_programs()
         self.check_pages()
-        self.check_claims()
+        self.num_claims = check_claims(self)
         self.check_phrases()
         self.check_snippets()
         self.check_navigation()
@@ -499,10 +498,6 @@ class Examined:
                 or source in program.imported
             ]
             PageCheck(self, where, scan(only_markdown(source)), own).check()
-
-    def check_claims(self) -> None:
-        if self.is_file(LEDGER):
-            self.num_claims = check_claims(self, read(self.root / LEDGER))
 
 
 def entries(nav: object) -> list[str]:

@@ -1,6 +1,6 @@
-"""The ledger of claims, docs/claims.toml, and where in it everything stands.
+"""The ledger of claims, docs/claims/TOPIC.toml, and where everything stands.
 
-TOML parsers keep no places, and messages need them. So the text is read
+TOML parsers keep no places, and messages need them. So each file is read
 twice: by tomllib for what it says, and here for where it says it.
 """
 
@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import re
 import tomllib
-from bisect import bisect_right
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
-from _guide.check.text import Lines
+from _guide.check.text import Lines, closest, read
+from _guide.reference import Reference
 
-LEDGER = "docs/claims.toml"
+LEDGER = "docs/claims"
+SOURCES = f"{LEDGER}/sources.toml"
+PAGE = "docs/claims.md"
 
 # In the order in which a reader sees them, with what they mean.
 VERDICTS = {
@@ -37,58 +41,34 @@ BADGES = {
     "advice without evidence": "nothing that we know of decides it",
     "not testable here": "nothing that we can run decides it",
 }
-TOPICS = (
-    "definitions",
-    "counting",
-    "gradient noise",
-    "learning rate",
-    "generalisation",
-    "speed",
-    "memory",
-    "accumulation",
-    "several devices",
-    "normalisation",
-    "rare classes",
-    "contrastive",
-    "language models",
-    "inference",
-    "choosing",
-    "method",
-)
-TEXT, LIST, TRUTHS = "a text", "a text or a list of texts", "truths by key"
+TEXT, LIST, NUMBER = "a text", "a text or a list of texts", "a whole number"
 # What kind each field of a claim is, and whether a claim must have it.
 FIELDS = {
-    "number": ("a whole number", True),
-    "topic": (TEXT, True),
+    "number": (NUMBER, True),
     "source": (LIST, True),
     "says": (TEXT, True),
     "verdict": (TEXT, True),
     "badge": (TEXT, True),
     "decides": (TEXT, True),
-    # Judgements, and the truth of each that the verdict needs.
-    "requires": (TRUTHS, False),
-    # Those of them that speak against the claim; the others speak for it.
-    "against": (LIST, False),
-    "experiment": (LIST, False),
-    "references": (LIST, False),
+    # Judgements, or "not" and a judgement, that the verdict needs.
+    "supports": (LIST, False),
+    "opposes": (LIST, False),
     "page": (TEXT, True),
 }
+PROSE, SIDES, NOT = ("says", "decides"), ("supports", "opposes"), "not "
 
 TOKEN = re.compile(
     r"""
       \#[^\n]*
-    | ^[ \t]*\[\[[ \t]*(?P<claim>claim)[ \t]*\]\]
-    | ^[ \t]*\[[ \t]*(?P<table>[\w.-]+)[ \t]*\]
+    | ^[ \t]*(?P<claim>\[\[[ \t]*claim[ \t]*\]\])
     | ^[ \t]*(?P<key>[\w-]+)[ \t]*=[ \t]*
-    | \"{3}(?:[^\\]|\\.)*?\"{3,5} | '{3}.*?'{3,5}
-    | "(?:[^"\\\n]|\\.)*" | '[^'\n]*'
+    | (?P<quotes>\"{3}|'{3})(?:\r?\n)?(?P<lines>.*?)(?P=quotes)
+    | "(?P<line>(?:[^"\\\n]|\\.)*)" | '(?P<literal>[^'\n]*)'
     """,
     re.X | re.S | re.M,
 )
-# What stands for other characters in a text between quotes.
-ESCAPE = re.compile(
-    r"\\(?:u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[ \t]*\r?\n\s*|.)|\r\n|.", re.S
-)
+BOUND = re.compile(r"""<data\s+value=["']([^"']*)["']""")
+CITED = re.compile(r"\breferences\.md#([\w:.-]+)")
 PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
@@ -107,143 +87,165 @@ class LedgerError(Exception):
 
 
 @dataclass
+class File:
+    """One file of the ledger."""
+
+    path: str
+    text: str
+
+    @cached_property
+    def lines(self) -> Lines:
+        return Lines(self.text)
+
+
+@dataclass
 class Claim:
     """One row: what it says, and the offset of each field's value."""
 
+    file: File
     fields: dict
     start: int
-    places: dict[str, int] = field(default_factory=dict)
-    end: int = 0
+    places: dict[str, int]
 
     @property
     def number(self) -> object:
         return self.fields.get("number", "without a number")
 
     @property
-    def sound(self) -> bool:
-        """Whether each field that it must have is there and of its kind."""
-        return all(
-            of_kind(self.fields[name], kind)
-            if name in self.fields
-            else not needed
-            for name, (kind, needed) in FIELDS.items()
-        )
+    def topic(self) -> str:
+        return Path(self.file.path).stem.replace("-", " ")
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """What is wrong with its form: in which field, and what."""
+        for name in sorted(set(self.fields) - set(FIELDS)):
+            hint = f"{closest(name, FIELDS)}; expected {', '.join(FIELDS)}"
+            yield name, f"no claim has a field {name}{hint}"
+        for name, (kind, needed) in FIELDS.items():
+            found = self.fields.get(name)
+            if found is None:
+                if needed:
+                    yield name, f"has no {name}; write {name} = {kind}"
+            elif not of_kind(found, kind):
+                yield name, f"{name} is {found!r}, expected {kind}"
+            elif name in PROSE and found != self.prose(name)[1].replace(
+                "\r", ""
+            ):
+                yield (
+                    name,
+                    f"{name} has signs that stand for others, such as \\n; "
+                    "write it as it is, between ''' and '''",
+                )
 
     def texts(self, name: str) -> list[str]:
         """A field that is a text or a list of texts, as a list."""
-        found = self.fields.get(name, [])
+        found = {"topic": self.topic, **self.fields}.get(name, [])
         return [found] if isinstance(found, str) else list(found)
 
+    def place(self, name: str, inside: str = "") -> tuple[int, int]:
+        """Line and column of a field's value, or of a text in it."""
+        at = self.places.get(name, self.start)
+        quoted = re.compile(rf"([\"']){re.escape(inside)}\1")
+        found = inside and quoted.search(self.file.text, at)
+        return self.file.lines.place(found.start() if found else at)
 
-@dataclass
-class Ledger:
-    """The claims and the names of their sources."""
+    def prose(self, name: str) -> tuple[int, str]:
+        """Where a text begins, and the text, its line ends as they are."""
+        at = self.places.get(name, self.start)
+        token = TOKEN.match(self.file.text, at)
+        return token.start(token.lastgroup), token[token.lastgroup]
 
-    text: str
-    sources: dict[str, str]
-    claims: list[Claim]
-    # Tables and keys that do not belong there, with their offsets.
-    others: list[tuple[str, int]]
-
-    @cached_property
-    def lines(self) -> Lines:
-        return Lines(self.text)
-
-    def place(self, claim: Claim, name: str, inside: str = "") -> int:
-        """The offset of a field's value, or of a text in it."""
-        at = claim.places.get(name, claim.start)
-        if inside:
-            for quote in "\"'":
-                found = self.text.find(quote + inside + quote, at, claim.end)
-                if found >= 0:
-                    return found
-        return at
-
-    def offsets(self, claim: Claim, name: str) -> list[int]:
-        """Where each character of a text stands, and where the text ends."""
-        at = claim.places.get(name, claim.start)
-        text = claim.fields[name]
-        quotes = re.match(r"\"{3}|'{3}|[\"']|", self.text[at : at + 3])[0]
-        token = TOKEN.match(self.text, at)
-        if not quotes or not token:
-            return [at] * (len(text) + 1)
-        start, end = at + len(quotes), token.end() - len(quotes)
-        if len(quotes) == 3:
-            line_end = re.compile(r"\r?\n").match(self.text, start)
-            start = line_end.end() if line_end else start
-        if quotes[0] == "'" or "\\" not in self.text[start:end]:
-            pieces = re.finditer(r"\r\n|.", self.text[start:end], re.S)
-        else:
-            pieces = (
-                piece
-                for piece in ESCAPE.finditer(self.text[start:end])
-                # A line that goes on leaves nothing.
-                if not re.match(r"\\[ \t]*\r?\n", piece[0])
+    def required(self, side: str) -> list[tuple[str, Reference | None, bool]]:
+        """What stands in supports or opposes, and whether each must hold."""
+        return [
+            (
+                text,
+                Reference.read(text.removeprefix(NOT)),
+                not text.startswith(NOT),
             )
-        found = [start + piece.start() for piece in pieces]
-        found.append(end)
-        return found if len(found) == len(text) + 1 else [at] * (len(text) + 1)
+            for text in self.texts(side)
+        ]
+
+    @property
+    def judgements(self) -> list[Reference]:
+        """All that its verdict needs, as far as they can be read."""
+        found = (one for side in SIDES for _, one, _ in self.required(side))
+        return [reference for reference in found if reference]
+
+    @property
+    def topics(self) -> list[str]:
+        """Whose programs measured what decides it."""
+        bound = map(Reference.read, BOUND.findall(self.fields["decides"]))
+        found = [*self.judgements, *filter(None, bound)]
+        return list(dict.fromkeys(reference.topic for reference in found))
+
+    @property
+    def works(self) -> list[str]:
+        """The keys of those that it cites."""
+        return list(dict.fromkeys(CITED.findall(self.fields["decides"])))
 
 
-def read_ledger(text: str) -> Ledger:
-    """What the text says and where; raises LedgerError where it is no TOML."""
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise LedgerError(error, text) from None
-    rows = content.get("claim")
-    sources = content.get("sources")
-    ledger = Ledger(text, {}, [], [])
-    if isinstance(sources, dict):
-        ledger.sources = sources
-    places = places_of(text)
-    if isinstance(rows, list):
-        for fields, (start, found) in zip(rows, places):
-            ledger.claims.append(Claim(fields, start, found))
-    starts = [claim.start for claim in ledger.claims]
-    for claim in ledger.claims:
-        following = bisect_right(starts, claim.start)
-        claim.end = (starts + [len(text)])[following]
-    for name, found in content.items():
-        expected = {"sources": dict, "claim": list}.get(name)
-        if expected is None or not isinstance(found, expected):
-            at = re.search(rf"^[ \t\[]*{re.escape(name)}\b", text, re.M)
-            ledger.others.append((name, at.start() if at else 0))
-    return ledger
+class Ledger:
+    """The claims of all topics, and the names of their sources."""
+
+    def __init__(self, root: Path) -> None:
+        self.claims: list[Claim] = []
+        self.sources: dict[str, str] = {}
+        # What is no claim: path, what is wrong with it, line and column.
+        self.faults: list[tuple[str, str, int, int]] = []
+        for path in sorted((root / LEDGER).glob("*.toml")):
+            self.add(File(path.relative_to(root).as_posix(), read(path)))
+
+    def add(self, file: File) -> None:
+        try:
+            content = tomllib.loads(file.text)
+        except tomllib.TOMLDecodeError as error:
+            error = LedgerError(error, file.text)
+            place = error.line, error.column
+            self.faults.append((file.path, f"{error}; mend it", *place))
+            return
+        if file.path == SOURCES:
+            self.sources = content
+            wrong = [
+                k for k, name in content.items() if not of_kind(name, TEXT)
+            ]
+            why = "names no source; write its title, or describe it"
+        else:
+            rows = content.get("claim")
+            rows = rows if isinstance(rows, list) else []
+            for fields, (start, places) in zip(rows, places_of(file.text)):
+                self.claims.append(Claim(file, fields, start, places))
+            wrong = [k for k in content if k != "claim" or not rows]
+            why = "is no [[claim]], as all is in a topic's file; mend it"
+        for key in wrong:
+            at = re.search(rf"^[ \t\[]*{re.escape(key)}\b", file.text, re.M)
+            place = file.lines.place(at.start() if at else 0)
+            self.faults.append((file.path, f"{key} {why}", *place))
+
+    @property
+    def free(self) -> int:
+        """The lowest number that is above all that are taken."""
+        numbers = (claim.number for claim in self.claims)
+        return max((n for n in numbers if of_kind(n, NUMBER)), default=0) + 1
 
 
 def of_kind(found: object, kind: str) -> bool:
     """Whether a field's value is of the kind that it must be."""
-    if kind == TEXT:
-        return isinstance(found, str) and bool(found.strip())
-    if kind == LIST:
-        texts = [found] if isinstance(found, str) else found
-        return (
-            isinstance(texts, list)
-            and bool(texts)
-            and all(isinstance(text, str) and text.strip() for text in texts)
-        )
-    if kind == TRUTHS:
-        return isinstance(found, dict) and all(
-            isinstance(truth, bool) for truth in found.values()
-        )
-    return isinstance(found, int) and not isinstance(found, bool) and found > 0
+    if kind == NUMBER:
+        return type(found) is int and found > 0
+    texts = [found] if isinstance(found, str) or kind == TEXT else found
+    return (
+        isinstance(texts, list)
+        and bool(texts)
+        and all(isinstance(text, str) and text.strip() for text in texts)
+    )
 
 
 def places_of(text: str) -> list[tuple[int, dict[str, int]]]:
     """The offset of each claim, and of the value of each of its fields."""
     found: list[tuple[int, dict[str, int]]] = []
-    inside = False
     for match in TOKEN.finditer(text):
         if match["claim"]:
-            found.append((match.start("claim") - 2, {}))
-            inside = True
-        elif match["table"]:
-            # Such as [claim.requires], which is a field of the last claim.
-            table, _, name = match["table"].partition(".")
-            if table == "claim" and found:
-                found[-1][1].setdefault(name, match.start("table"))
-            inside = False
-        elif match["key"] and inside:
+            found.append((match.start("claim"), {}))
+        elif match["key"] and found:
             found[-1][1].setdefault(match["key"], match.end())
     return found

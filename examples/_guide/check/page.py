@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from _guide.check import agreement
 from _guide.check.text import (
+    DIGIT,
     INCLUDE,
     Code,
     Data,
@@ -22,7 +23,7 @@ from _guide.check.text import (
     Page,
     bare_numbers,
     closest,
-    comparisons,
+    number_words,
     read,
     scan,
 )
@@ -46,10 +47,20 @@ DATA_LANGUAGES = {
     "text", "console", "json", "yaml", "toml", "ini", "csv", "bibtex", "html",
     "xml", "css", "markdown", "md", "diff", "latex", "mermaid", "makefile",
 }  # fmt: skip
+# A field of the front matter whose text is prose.
+FIELD = re.compile(r"^[\w-]+:[ ]*(?![\d.]+\s*$|\[)(?P<text>.*)", re.M)
 IMPORT = re.compile(r"^[ \t]*(?P<from>from|import)[ \t]+snippets\b", re.M)
 SECTION = re.compile(r"^[ \t]*# --8<-- \[start:([^\]]+)\]", re.M)
+DRAWN_TABLE = re.compile(r"docs/figures/(?P<topic>\w+)/(?P<name>\w+)\.md")
+STRING = re.compile(r'"([^"\n]+)"')
+TYPED_TABLE = re.compile(r"(?:^[ \t]*\|.*\n?)+", re.M)
+MEASURED_CELL = re.compile(
+    r"\|\s*<data [^>]*>(?!not measured yet)[^|]*?</data>\s*(?=\|)"
+)
+# More measured cells than this are not typed.
+MOST_TYPED = 8
 LONE_NUMBER = re.compile(
-    r"(?P<sign>[-−]?)(?P<digits>\d[\d,_]*(?:\.\d+)?(?:e[-+]?\d+)?)"
+    rf"(?P<sign>[-−]?)(?P<digits>[{DIGIT}][{DIGIT},_]*(?:\.\d+)?(?:e[-+]?\d+)?)"
     r"(?P<unit>\s*(?:\\?%|×|\\times|[a-zA-Zµμ]+))?",
     re.I,
 )
@@ -91,6 +102,9 @@ class PageCheck:
         page = self.page
         for offset, message in page.faults:
             self.tell(offset, f"{message}; mend it")
+        for offset, target in page.includes:
+            self.check_drawn_table(offset, target)
+        self.check_typed_tables()
         for fence in page.fences:
             self.check_fence(fence)
         for data in page.data:
@@ -124,8 +138,9 @@ class PageCheck:
         if reference is None:
             self.tell(
                 data.start,
-                f"{data.value} names no result; expected NAME.DEVICE:KEY, such "
-                "as TOPIC.cpu:KEY" + closest(data.value, self.project.results),
+                f"{data.value} names no result; expected TOPIC.DEVICE:KEY, "
+                "such as TOPIC.cpu:KEY"
+                + closest(data.value, self.project.results),
             )
             return
         self.check_framework(data, reference)
@@ -195,58 +210,45 @@ class PageCheck:
         )
 
     def check_prose(self) -> None:
-        page, versions = self.page, self.project.versions
-        labels = [(link.start, link.end) for link in page.links]
-        for offset, number in bare_numbers(page, 0, len(page.prose), versions):
+        page = self.page
+        for offset, number in self.numbers(page):
+            label = next(
+                (one for one in page.links if one.start <= offset < one.end),
+                None,
+            )
             if page.in_heading(offset):
                 self.tell(
                     offset,
                     f"{number} in a heading or title; say it in the text below",
                 )
-            elif any(start <= offset < end for start, end in labels):
-                # Told with its link or image.
-                continue
+            elif label:
+                self.tell_label(offset, number, kind_of(label))
             elif not self.cited(offset):
                 self.tell(
                     offset,
                     f"a bare number, {number}; bind it to a result "
-                    '(<data value="NAME.DEVICE:KEY">), cite '
+                    '(<data value="TOPIC.DEVICE:KEY">), cite '
                     "references.md#KEY in the sentence, or write a setting as "
                     "code",
                 )
-        for offset, words in comparisons(page):
-            if not self.cited(offset):
-                self.tell(
-                    offset,
-                    f"'{words}' is bound to nothing; bind it to a judgement "
-                    '(<data value="NAME.DEVICE:KEY">), or cite '
-                    "references.md#KEY in the sentence",
-                )
         start, end = page.front_matter
-        for match in re.finditer(
-            r"^[\w-]+:[ ]*(?![\d.]+\s*$|\[)(?P<text>.*)",
-            page.text[start:end],
-            re.M,
-        ):
-            self.check_label(
-                start + match.start("text"),
-                start + match.end("text"),
-                "the front matter",
-                page.text,
-            )
+        for match in FIELD.finditer(page.text, start, end):
+            self.check_label(*match.span("text"), "the front matter", page.text)
+
+    def numbers(self, page: Page) -> list[tuple[int, str]]:
+        """(offset, number) of all in prose, in digits or in words."""
+        digits = bare_numbers(page, 0, len(page.prose), self.project.versions)
+        return [*digits, *number_words(page)]
 
     def check_label(self, start: int, end: int, what: str, text: str) -> None:
-        """Whether numbers stand where none may, such as in link text."""
-        if start == end or not re.search(r"\d", text[start:end]):
-            return
-        label = scan(text[start:end])
-        for offset, number in bare_numbers(
-            label, 0, len(label.prose), self.project.versions
-        ):
-            self.tell(
-                start + offset,
-                f"{number} in {what}; say it in the text, bound to a result",
-            )
+        """Whether numbers stand where none may, and which is no prose."""
+        for offset, number in self.numbers(scan(text[start:end])):
+            self.tell_label(start + offset, number, what)
+
+    def tell_label(self, offset: int, number: str, what: str) -> None:
+        self.tell(
+            offset, f"{number} in {what}; say it in the text, bound to a result"
+        )
 
     def check_code(self, code: Code) -> None:
         text = code.text.strip().replace("{,}", ",")
@@ -279,8 +281,7 @@ class PageCheck:
     # Links, images and figures
 
     def check_link(self, link: Link) -> None:
-        what = "alt text" if link.image else "link text"
-        self.check_label(link.start, link.end, what, self.page.body)
+        what = kind_of(link)
         for data in self.page.data:
             if link.start <= data.start < link.end:
                 self.tell(
@@ -302,6 +303,8 @@ class PageCheck:
             self.check_page_link(link)
 
     def check_image(self, link: Link) -> None:
+        # That of HTML is an attribute.
+        self.check_label(link.start, link.end, kind_of(link), self.page.body)
         if not self.page.text[link.start : link.end].strip():
             self.tell(
                 link.start,
@@ -355,20 +358,58 @@ class PageCheck:
                 self.tell(
                     start,
                     "a caption without a bound number or judgement; state the "
-                    'finding in it, as <data value="NAME.DEVICE:KEY">',
+                    'finding in it, as <data value="TOPIC.DEVICE:KEY">',
                 )
         drawn = [
             link.target.partition("#")[0]
             for link in inside
             if link.image and ".svg" in link.target
-        ] or [""]
-        for image in drawn:
-            wanted = image.removesuffix(".svg") + ".csv"
+        ]
+        # A page names its table from the project, not from its own folder.
+        drawn += [
+            target.removeprefix("docs/")
+            for offset, target in page.includes
+            if figure.start <= offset < figure.end
+        ]
+        for image in drawn or [""]:
+            wanted = posixpath.splitext(image)[0] + ".csv"
             if not any(link.target.endswith(wanted) for link in inside):
                 self.tell(
                     figure.start,
                     "a figure without a link to its data; write in its "
                     f"caption: [Data]({wanted})",
+                )
+
+    # Tables
+
+    def check_drawn_table(self, offset: int, target: str) -> None:
+        match = DRAWN_TABLE.fullmatch(target)
+        inside = any(f.start <= offset < f.end for f in self.page.figures)
+        if match is None or not inside:
+            self.tell(
+                offset,
+                "an include outside of a fence, which nothing checks; write "
+                "the text here, put the line into a fence, or embed a drawn "
+                "table, docs/figures/TOPIC/NAME.md, in a <figure markdown>",
+            )
+        elif not draws(self.project, match["topic"], match["name"]):
+            self.tell(
+                offset,
+                f"examples/{match['topic']}/figure.py draws no table "
+                f"{match['name']}; return it from tables(results) there, or "
+                "mend the name",
+            )
+
+    def check_typed_tables(self) -> None:
+        for table in TYPED_TABLE.finditer(self.page.body):
+            count = len(MEASURED_CELL.findall(table[0]))
+            if count > MOST_TYPED:
+                self.tell(
+                    table.start(),
+                    f"a typed table with {count} measured cells, at most "
+                    f"{MOST_TYPED}; draw it: return it from tables(results) "
+                    "in figure.py and embed it, as CONTRIBUTING.md shows",
+                    warning=True,
                 )
 
     # Fences
@@ -463,6 +504,21 @@ class PageCheck:
             self.project.embedded.add((target, ""))
 
 
+def draws(project: Examined, topic: str, name: str) -> bool:
+    """Whether figure.py writes a string, or a form of one, that is `name`."""
+    where = f"examples/{topic}/figure.py"
+    text = read(project.root / where) if project.is_file(where) else ""
+    forms = STRING.findall(text) if "def tables(" in text else []
+    return any(
+        re.fullmatch(re.sub(r"\\{.*?\\}", r"\\w+", re.escape(form)), name)
+        for form in forms
+    )
+
+
+def kind_of(link: Link) -> str:
+    return "alt text" if link.image else "link text"
+
+
 def reference(target: str) -> str | None:
     """The key of the work that a link leads to, or None."""
     match = re.search(r"(?:^|/)references(?:\.md|/|\.html)#([^?]*)$", target)
@@ -481,7 +537,11 @@ def lone_numbers(text: str) -> list[float] | None:
     # Like 2D, a name.
     if not match or (match["unit"] or "") == "D":
         return None
-    number = float(re.sub("[,_]", "", match["digits"]))
+    try:
+        number = float(re.sub("[,_]", "", match["digits"]))
+    except ValueError:
+        # Such as ½; a setting is written with plain digits.
+        return []
     number = -number if match["sign"] else number
     percent = (match["unit"] or "").strip().endswith("%")
     return [number, number / 100] if percent else [number]

@@ -10,10 +10,9 @@ import re
 import tomllib
 from typing import TYPE_CHECKING
 
-from _guide.check.agreement import APART, Verdict, each, plain
+from _guide.check.agreement import APART, Verdict, grounds, plain
 from _guide.check.ledger import LedgerError
-from _guide.check.text import Lines, closest, read
-from _guide.results import describe
+from _guide.check.text import NUMERIC, Lines, closest, read
 
 if TYPE_CHECKING:
     from _guide.check.everything import Examined
@@ -96,7 +95,7 @@ class Phrases:
         key = reference.key
         without_code = re.sub(r"`[^`]*`|\$[^$]*\$|<code>.*?</code>", "", text)
         shown, words = plain(text), folded(text)
-        if re.search(r"\d", without_code) or not without_code.strip():
+        if NUMERIC.search(without_code) or not without_code.strip():
             return Verdict(
                 f"text says {shown}, but {reference} is a judgement, which has "
                 "no number; bind the number to a value, or write words"
@@ -122,18 +121,11 @@ class Phrases:
                 f"{told(truth)}; expected one of: {phrases}; write one of "
                 f"these, or add yours to {LISTS[truth]} in {self.path}"
             )
-        grounds = {
-            framework: ", ".join(
-                f"{name} is {describe(found[framework]['values'][name])}"
-                for name in entry["because"]
-            )
-            for framework, entry in wrong.items()
-        }
         apart = f", or {APART}" * (len(wrong) < len(found))
         return Verdict(
-            f"text says {shown}, but it {told(truth)}: {each(grounds, found)} "
-            f"({reference}); expected one of: {phrases}; rewrite the sentence"
-            + apart
+            f"text says {shown}, but it {told(truth)}: "
+            f"{grounds(reference, wrong, found)} ({reference}); expected one "
+            f"of: {phrases}; rewrite the sentence{apart}"
         )
 
     def check(self, judged: set[str] | None) -> None:

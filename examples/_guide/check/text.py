@@ -9,6 +9,7 @@ the bodies of tabs and admonitions are indented.
 from __future__ import annotations
 
 import difflib
+import html
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -33,8 +34,10 @@ LANGUAGE = re.compile(r"\s*(?:\{[^}]*?\.(?P<class>[\w+-]+)|(?P<plain>[\w+-]+))")
 DEFINITION = re.compile(
     r"^[ \t]*\[(?P<label>[^\]^\n][^\]\n]*)\]:[ \t]*(?P<target>\S+)[^\n]*", re.M
 )
-INCLUDE = re.compile(
-    r'^[ \t>]*-+8<-+[ \t]+"(?P<target>[^"\n]+)"[ \t\r]*$', re.M
+INCLUDE = re.compile(r'^[ \t]*-+8<-+[ \t]+"(?P<target>[^"\n]+)"\r?$', re.M)
+# Also what a formatter makes of one, which a page would show as it is.
+LIKE_INCLUDE = re.compile(
+    r"^[ \t>]*(?P<mark>[-–—−]+[ \t]*8[ \t]*(?:<|&lt;)[ \t]*[-–—−]+.*)$", re.M
 )
 # One pass over the text stops at these characters only, and looks there for
 # what begins with them; `within` keeps an inline element in its paragraph.
@@ -87,7 +90,13 @@ SENTENCE_END = re.compile(
     r"(?<!\bal)(?<!\bcf)(?<!\bvs)(?<!\be\.g)(?<!\bi\.e)"
     r"""[.!?][)\]"'’”*_\0]*\s++(?![a-z])"""
 )
-NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e[-+]?\d+)?")
+# Digits, and what else is a number in one character, such as ½ or ³.
+DIGIT = "\\d" + "".join(
+    chr(code) for code in range(0x80, 0x2800) if chr(code).isnumeric()
+)
+NUMERIC = re.compile(f"[{DIGIT}]")
+NUMBER = re.compile(rf"[{DIGIT}]+(?:[.,]\d+)*(?:e[-+]?\d+)?")
+ENTITY = re.compile(r"&#?\w+;")
 YEAR = re.compile(r"(?:19|20)\d\d")
 DATE = re.compile(r"(?:19|20)\d\d-\d\d-\d\d")
 # 2000 examples are no year.
@@ -103,19 +112,41 @@ OTHER_VERSIONS = {
 }  # fmt: skip
 ALIASES = {"torch": ["pytorch"], "mkdocs-material": ["material for mkdocs"]}
 
-COUNT_WORDS = (
+COUNT = (
     "(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty"
     "|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand"
-    "|million|dozen)"
+    "|million|billion|dozen)"
 )
-COMPARISON = re.compile(
-    r"\b(?:twice|thrice|half\s+(?:as|the)|halv(?:e[sd]?|ing)"
-    r"|doubl(?:e[sd]?|ing)(?!-|\s+precision)|tripl(?:e[sd]?|ing)(?!-))\b"
+PART = "(?:third|quarter|fifth|sixth|seventh|eighth|ninth|tenth|hundredth)"
+COMPARATIVE = (
+    "(?:longer|shorter|faster|slower|higher|lower|smaller|larger|greater)"
+)
+# Number words that compare or measure. Of fractions: not "one half of the
+# seeds" or "the second half", which are parts, and not "a third size", which
+# is the next.
+MEASURE = re.compile(
+    rf"""\b(?:
+    twice | thrice | halv(?:e[sd]?|ing)
+  | (?:doubl|tripl|quadrupl)(?:e[sd]?|ing)(?!-|\s+precision)
+  | (?:an?|several|{COUNT})\s+orders?\s+of\s+magnitude
+  | (?:by|within|to)\s+(?:[a-z]+\s+){{0,2}}a\s+factor\s+of\s+{COUNT}
+  | dozens? | (?:hundreds|thousands|millions|billions)\s+of
+  | half(?!-|\s+precision)
+  | (?:one|{COUNT})[\s-]+{PART}s?
+  | an?\s+{PART}\s+(?:of|as|the|less|more|fewer|{COMPARATIVE})
+  | (?:about|almost|by|nearly|only|over|than|to|under|within)\s+an?\s+{PART}
+    )\b""",
+    re.X,
 )
 # Most pages have none of these, and looking for them is quicker.
-COMPARISON_BEGINNINGS = ("twice", "thrice", "half", "halv", "doubl", "tripl")
+MEASURE_STEMS = (
+    "twice", "thrice", "hal", "doubl", "tripl", "quadrupl", "magnitude",
+    "factor", "dozen", "s of", "third", "quarter", "fth", "sixth", "eventh",
+    "eighth", "ninth", "tenth", "redth",
+)  # fmt: skip
+NO_MEASURE = re.compile(r"\b(?:one|the|first|second|last|other|each)\s+\Z")
 MULTIPLE = re.compile(r"(?:times|fold|per\s?cent)\b")
-COUNT_BEFORE = re.compile(rf"\b{COUNT_WORDS}[\s-]*\Z")
+COUNT_BEFORE = re.compile(rf"\b{COUNT}[\s-]*\Z")
 
 
 @dataclass
@@ -184,6 +215,8 @@ class Page:
     links: list[Link] = field(default_factory=list)
     codes: list[Code] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
+    # Those outside of fences: offset and target.
+    includes: list[tuple[int, str]] = field(default_factory=list)
     # What is written wrongly: offset and message.
     faults: list[tuple[int, str]] = field(default_factory=list)
     front_matter: tuple[int, int] = (0, 0)
@@ -293,14 +326,18 @@ def scan(text: str) -> Page:
         for match in DEFINITION.finditer(page.body):
             definitions[match["label"].lower()] = match["target"]
         page.body = DEFINITION.sub(lambda m: blanked(m[0]), page.body)
-    if "8<-" in page.body:
-        for match in INCLUDE.finditer(page.body):
+    for match in LIKE_INCLUDE.finditer(text):
+        start = match.start("mark")
+        include = INCLUDE.fullmatch(match[0])
+        if include is None:
             fault = (
-                "an include outside of a fence, which nothing checks; write "
-                "the text here, or put the line into a fence"
+                f"{match['mark']} looks like an include and is none; expected, "
+                'alone on its line: --8<-- "FILE:SECTION"'
             )
-            page.faults.append((match.start(), fault))
-        page.body = INCLUDE.sub(lambda m: blanked(m[0]), page.body)
+            page.faults.append((start, fault))
+        elif page.body.startswith(match["mark"], start):
+            page.includes.append((start, include["target"]))
+    page.body = LIKE_INCLUDE.sub(lambda m: blanked(m[0]), page.body)
     spans = _inline(page, definitions)
     parts, last = [], 0
     for start, end in sorted(spans):
@@ -530,7 +567,9 @@ def is_name(text: str, start: int, end: int) -> bool:
     while first and (text[first - 1].isalnum() or text[first - 1] in "_-."):
         first -= 1
     word = text[first:start].lstrip("-._")
-    return word[:1].isalpha() or bool(DIMENSION.match(text, end))
+    # But x10 is a factor.
+    is_word = word[:1].isalpha() and word.lower() != "x"
+    return is_word or bool(DIMENSION.match(text, end))
 
 
 def bare_numbers(
@@ -538,13 +577,18 @@ def bare_numbers(
 ) -> Iterator[tuple[int, str]]:
     """(offset, number) of digits that are no name, version, year or marker."""
     text = page.prose
+    for match in ENTITY.finditer(text, start, end) if "&" in text else ():
+        if html.unescape(match[0]).isnumeric():
+            yield match.start(), match[0]
     for match in NUMBER.finditer(text, start, end):
         at, stop = match.span()
         line = text.rfind("\n", 0, at) + 1
         marker = LIST_MARKER.match(text, line)
         if marker and stop <= marker.end():
             continue
-        if text[at - 2 : at] == "&#" or is_name(text, at, stop):
+        if text[at - 1 : at] in "#x" and "&" in text[at - 3 : at]:
+            continue
+        if is_name(text, at, stop):
             continue
         if YEAR.fullmatch(match[0]) and not COUNTED.match(text, stop):
             continue
@@ -560,12 +604,16 @@ def bare_numbers(
         yield at - bool(sign), text[at - bool(sign) : stop]
 
 
-def comparisons(page: Page) -> Iterator[tuple[int, str]]:
-    """(offset, words) of number words in prose, such as twice or tenfold."""
+def number_words(page: Page) -> Iterator[tuple[int, str]]:
+    """(offset, words) of what compares or measures, such as half or tenfold."""
     text = page.prose.lower()
     found = []
-    if any(part in text for part in COMPARISON_BEGINNINGS):
-        found += [match.span() for match in COMPARISON.finditer(text)]
+    if any(stem in text for stem in MEASURE_STEMS):
+        for match in MEASURE.finditer(text):
+            start, end = match.span()
+            before = text[max(0, start - 20) : start]
+            if match[0] != "half" or not NO_MEASURE.search(before):
+                found.append((start, end))
     for match in MULTIPLE.finditer(text):
         start = max(0, match.start() - 20)
         count = COUNT_BEFORE.search(text[start : match.start()])

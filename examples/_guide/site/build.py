@@ -8,10 +8,10 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from _guide.site.draw import draw
-from _guide.site.pages import Result, write_pages
-from _guide.project import GuideError
+from _guide.project import GuideError, programs
 from _guide.results import disagreements
+from _guide.site.draw import draw
+from _guide.site.pages import Result, results_of, write_pages
 
 # Tells the hook that what it would do has just been done.
 PREPARED = "GUIDE_PREPARED"
@@ -22,19 +22,13 @@ def build(root: Path, preview: bool) -> int:
 
     With `preview`, only writes what the live preview needs.
     """
+    if not preview and not agrees(root):
+        print("No site was built.")
+        return 1
     draw(root, [])
     found = write_pages(root)
     if preview:
         return 0
-    if find_spec("mkdocs") is None:
-        raise GuideError("MkDocs is not installed; run: make site")
-    from _guide.check.everything import check
-
-    differ = [compare(root, result) for result in found]
-    # Both are told, so that nothing is found one at a time.
-    if check(root, False) or any(differ):
-        print("No site was built.")
-        return 1
     command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
     environment = os.environ | {
         "NOTEBOOKS": "1",
@@ -54,6 +48,26 @@ def build(root: Path, preview: bool) -> int:
         return 1
     tell(found)
     return 0
+
+
+def agrees(root: Path) -> bool:
+    """Whether text, committed and fresh results agree; tells all that do not.
+
+    Comes before anything is drawn, which takes minutes.
+    """
+    from _guide.check.everything import check
+
+    if find_spec("mkdocs") is None:
+        raise GuideError("MkDocs is not installed; run: make site")
+    wrong = check(root, False)
+    try:
+        differ = [compare(root, r) for r in results_of(programs(root))]
+    except GuideError:
+        # A broken result, which the check has told unless it is a fresh one.
+        if not wrong:
+            raise
+        differ = []
+    return not wrong and not any(differ)
 
 
 def compare(root: Path, result: Result) -> bool:

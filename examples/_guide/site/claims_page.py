@@ -1,21 +1,15 @@
-"""The page of the ledger: docs/claims.md, made of docs/claims.toml."""
+"""The page of the ledger: docs/claims.md, made of docs/claims/*.toml."""
 
 from __future__ import annotations
 
 import html
 import re
 from collections import Counter
+from itertools import groupby
 from pathlib import Path
 
-from _guide.check.ledger import (
-    BADGES,
-    LEDGER,
-    TOPICS,
-    VERDICTS,
-    Claim,
-    LedgerError,
-    read_ledger,
-)
+from _guide.check.ledger import BADGES, SIDES, VERDICTS, Claim, Ledger
+from _guide.check.phrases import told
 from _guide.project import (
     DEVICE_NAMES,
     FRAMEWORK_NAMES,
@@ -33,8 +27,8 @@ often shortened. No source is blamed; most say what many say.
 
 A verdict that we measured names the judgements of our programs that it needs;
 if one of them comes out otherwise, the site is not built. Where we measured
-nothing, the badge says what the verdict rests on. All of it is
-[one file of data](claims.toml).
+nothing, the badge says what the verdict rests on. All of it is data, a file for
+each topic: {files}.
 
 """
 MEANINGS = """\
@@ -51,39 +45,29 @@ MEANINGS = """\
 """
 
 
-def claims_of(root: Path) -> tuple[list[Claim], dict[str, str]]:
-    """The claims in order of their numbers, and the names of the sources."""
-    path = root / LEDGER
-    if not path.is_file():
-        return [], {}
-    try:
-        ledger = read_ledger(path.read_text("utf-8"))
-    except LedgerError as error:
-        raise GuideError(f"{LEDGER}:{error.line}: {error}; mend it") from None
-    # What is wrong with the others, the check tells.
-    sound = [claim for claim in ledger.claims if claim.sound]
-    return sorted(sound, key=lambda claim: claim.number), ledger.sources
+def ledger_of(root: Path) -> Ledger:
+    """The ledger, without the rows that only the check can tell of."""
+    ledger = Ledger(root)
+    for path, message, line, column in ledger.faults:
+        raise GuideError(f"{path}:{line}:{column}: {message}")
+    ledger.claims = [c for c in ledger.claims if not any(c.faults())]
+    return ledger
 
 
-def claims_page(
-    root: Path,
-    programs: list[Program],
-    claims: list[Claim],
-    sources: dict[str, str],
-) -> str:
+def claims_page(root: Path, programs: list[Program], ledger: Ledger) -> str:
     """The page with every claim, in groups by topic."""
-    page = Writer(root, programs, sources)
-    text = INTRODUCTION.format(count=len(claims))
+    claims, page = ledger.claims, Writer(root, programs, ledger.sources)
+    files = {c.topic: c.file.path.removeprefix("docs/") for c in claims}
+    listed = (f"[{topic}]({path})" for topic, path in files.items())
+    text = INTRODUCTION.format(count=len(claims), files=", ".join(listed))
     text += counts(claims)
-    text += form(claims, sources)
+    text += form(claims, ledger.sources)
     text += MEANINGS.format(
         verdicts=meanings(VERDICTS), badges=meanings(BADGES)
     )
-    for topic in TOPICS:
-        of_topic = [c for c in claims if c.fields["topic"] == topic]
-        if of_topic:
-            text += f"## {topic.capitalize()}\n\n"
-            text += "".join(map(page.claim, of_topic))
+    for topic, of_topic in groupby(claims, lambda claim: claim.topic):
+        text += f"## {topic.capitalize()}\n\n"
+        text += "".join(map(page.claim, of_topic))
     return text
 
 
@@ -106,12 +90,12 @@ def counts(claims: list[Claim]) -> str:
 def form(claims: list[Claim], sources: dict[str, str]) -> str:
     """What filters the claims; the script shows it."""
     fields = "".join(
-        select(claims, name, label, known)
-        for name, label, known in (
-            ("verdict", "Verdict", {word: word for word in VERDICTS}),
-            ("badge", "Badge", {word: word for word in BADGES}),
-            ("topic", "Topic", {word: word for word in TOPICS}),
-            ("source", "Source", sources),
+        select(claims, name, known)
+        for name, known in (
+            ("verdict", {word: word for word in VERDICTS}),
+            ("badge", {word: word for word in BADGES}),
+            ("topic", {claim.topic: claim.topic for claim in claims}),
+            ("source", sources),
         )
     )
     return (
@@ -123,7 +107,7 @@ def form(claims: list[Claim], sources: dict[str, str]) -> str:
     )
 
 
-def select(claims: list[Claim], name: str, label: str, known: dict) -> str:
+def select(claims: list[Claim], name: str, known: dict[str, str]) -> str:
     """A choice among the words that occur, with how often they do."""
     found = Counter(word for claim in claims for word in claim.texts(name))
     options = [
@@ -133,7 +117,7 @@ def select(claims: list[Claim], name: str, label: str, known: dict) -> str:
         if found[word]
     ]
     return (
-        f'<label>{label} <select name="{name}">\n'
+        f'<label>{name.capitalize()} <select name="{name}">\n'
         f'<option value="">any</option>\n{lines(options)}\n</select></label>\n'
     )
 
@@ -178,7 +162,7 @@ class Writer:
         return (
             f'<article class="guide-claim" id="claim-{number}" '
             f'aria-label="Claim {number}" data-verdict="{verdict}" '
-            f'data-badge="{fields["badge"]}" data-topic="{fields["topic"]}" '
+            f'data-badge="{fields["badge"]}" data-topic="{claim.topic}" '
             f'data-source="{" ".join(claim.texts("source"))}" markdown>\n'
             f'<p class="guide-says" markdown>[{number}](#claim-{number}) '
             f"{one_line(fields['says'])}</p>\n"
@@ -204,9 +188,10 @@ class Writer:
     def experiments(self, claim: Claim) -> str:
         """The programs of its topics, and where their results are listed."""
         found = []
-        for topic in claim.texts("experiment"):
+        for topic in claim.topics:
             links = [
-                f"[{program_name(program)}](notebooks/{program.name}.ipynb)"
+                f"[{FRAMEWORK_NAMES.get(program.framework, program.name)}]"
+                f"(notebooks/{program.name}.ipynb)"
                 for program in self.programs
                 if program.topic == topic
             ]
@@ -218,54 +203,36 @@ class Writer:
     def literature(self, claim: Claim) -> str:
         return "; ".join(
             f"[{self.works.get(key, key)}](references.md#{key})"
-            for key in claim.texts("references")
+            for key in claim.works
         )
-
-
-def program_name(program: Program) -> str:
-    """What tells a program from the others of its topic."""
-    framework = FRAMEWORK_NAMES.get(program.framework)
-    base = program.name.removesuffix(f"_{program.framework}")
-    if framework and base == program.topic:
-        return framework
-    words = base.replace("_", " ")
-    return f"{words}, {framework}" if framework else words
 
 
 def rests_on(claim: Claim) -> str:
     """The judgements that the verdict needs, folded, each to be opened."""
-    required = claim.fields.get("requires", {})
-    against = set(claim.texts("against"))
-    if not required:
+    count = len(claim.judgements)
+    if not count:
         return ""
-    count = f"{len(required)} judgement{'s' * (len(required) > 1)}"
-    text = f"<details><summary>{count}</summary>\n"
-    for title, chosen in (
-        ("For it:", [key for key in required if key not in against]),
-        ("Against it:", [key for key in required if key in against]),
-    ):
-        if against and chosen:
-            text += f"<p>{title}</p>\n"
-        if chosen:
-            items = judgements({key: required[key] for key in chosen})
-            text += f"<ul>\n{lines(items)}\n</ul>\n"
+    noun = "judgement" + "s" * (count > 1)
+    text = f"<details><summary>{count} {noun}</summary>\n"
+    for side, title in zip(SIDES, ("For it:", "Against it:")):
+        if items := judgements(claim, side):
+            text += f"<p>{title}</p>\n<ul>\n{lines(items)}\n</ul>\n"
     return f"{text}</details>\n"
 
 
-def judgements(required: dict[str, bool]) -> list[str]:
-    """Each key once, with how it comes out in which framework."""
+def judgements(claim: Claim, side: str) -> list[str]:
+    """Each key once, with how it comes out, and where only one is named."""
     found: dict[tuple[str, str], list[str]] = {}
-    for value, truth in required.items():
-        file, _, key = value.partition(":")
-        name, _, device = file.rpartition(".")
-        base, _, framework = name.rpartition("_")
-        where = f" in {FRAMEWORK_NAMES.get(framework)}" * (
-            framework in FRAMEWORK_NAMES
-        )
-        where += f" on a {DEVICE_NAMES[device]}" * (device != "cpu")
-        verb = "holds" if truth else "does not hold"
-        found.setdefault((base, key), []).append(
-            f'<data value="{value}">{verb}{where}</data>'
+    for _, reference, truth in claim.required(side):
+        if reference is None:
+            continue
+        where = ""
+        if reference.framework:
+            where = f" in {FRAMEWORK_NAMES[reference.framework]}"
+        if reference.device != "cpu":
+            where += f" on a {DEVICE_NAMES[reference.device]}"
+        found.setdefault((reference.topic, reference.key), []).append(
+            f'<data value="{reference}">{told(truth)}{where}</data>'
         )
     return [
         f"<li><code>{key}</code> {', '.join(said)}</li>"

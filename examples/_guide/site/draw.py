@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import importlib.util
-import io
 import json
 import shutil
 import traceback
@@ -53,7 +51,8 @@ def draw_topic(root: Path, topic: str, members: list[Program]) -> None:
         print(f"{where}:1: nothing to draw yet; run: guide run {topic}")
         return
     digest = hashlib.sha256(json.dumps(results, sort_keys=True).encode())
-    for path in (source, Path(__file__), Path(__file__).with_name("style.py")):
+    ours = map(Path(__file__).with_name, ("draw.py", "style.py", "table.py"))
+    for path in (source, *ours):
         digest.update(path.read_bytes())
     memory = root / ".build/draw" / f"{topic}.sha"
     folder = root / "docs/figures" / topic
@@ -69,7 +68,10 @@ def draw_topic(root: Path, topic: str, members: list[Program]) -> None:
             path.unlink()
     lines = [digest.hexdigest(), *listing(folder)]
     write_whole(memory, "\n".join(lines) + "\n")
-    print(f"{where}: drew {len(files) // 2} figures")
+    figures, tables = (
+        sum(name.endswith(kind) for name in files) for kind in (".svg", ".md")
+    )
+    print(f"{where}: drew {figures} figures, {tables} tables")
 
 
 def listing(folder: Path) -> list[str]:
@@ -78,54 +80,42 @@ def listing(folder: Path) -> list[str]:
 
 
 def drawn(source: Path, where: str, results: dict) -> dict[str, str]:
-    """The text of each file: NAME.svg and NAME.csv for every figure.
+    """The text of each file: NAME.svg or NAME.md, and NAME.csv, by its name.
 
     Raises GuideError naming the line of figure.py where it failed.
     """
-    mend = f"mend it and run: guide draw {source.parent.name}"
+    # It brings matplotlib: only where one draws.
+    from _guide.site import style, table
+
+    made_by = f"guide draw, from {where}"
     spec = importlib.util.spec_from_file_location("figure", source)
     module = importlib.util.module_from_spec(spec)
-    files = {}
+    files: dict[str, str] = {}
     try:
         spec.loader.exec_module(module)
-        figures = module.draw(results)
-        right = isinstance(figures, dict) and figures
-        if not right or not all(
-            hasattr(figure, "guide_lines") for figure in figures.values()
+        for function, kind, maker in (
+            ("draw", style.Figure, style),
+            ("tables", table.Table, table),
         ):
-            raise TypeError(
-                f"draw returned {figures!r:.60}; expected {{name: figure}} "
-                "with figures of _guide.site.style.new_figure"
-            )
-        made_by = f"guide draw, from {where}"
-        for name, figure in figures.items():
-            files[f"{name}.svg"] = style().to_svg(figure, made_by)
-            files[f"{name}.csv"] = table(style().rows(figure), made_by)
+            found = getattr(module, function, lambda _: {})(results)
+            if not isinstance(found, dict) or not all(
+                isinstance(one, kind) for one in found.values()
+            ):
+                raise TypeError(
+                    f"{function} returned {found!r:.60}; expected "
+                    f"{{name: {kind.__name__}}}, made by {maker.__name__}"
+                )
+            for name, one in found.items():
+                if f"{name}.csv" in files:
+                    raise ValueError(f"a figure and a table are called {name}")
+                files |= maker.files(name, one, made_by)
     except Exception as error:
+        mend = f"mend it and run: guide draw {source.parent.name}"
         raise GuideError(
             f"{where}:{line_of(error, source)}: {type(error).__name__}: "
             f"{error}; {mend}"
         ) from error
     return files
-
-
-def style():
-    """The style module, which brings matplotlib: only where one draws."""
-    from _guide.site import style
-
-    return style
-
-
-def table(rows: list[tuple], made_by: str) -> str:
-    """The points of a figure as CSV."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    columns = ["panel", "line", "x", "y", "low", "high", "made_by"]
-    writer.writerow(columns)
-    for number, row in enumerate(rows):
-        # Once is enough, and leaves the table plain.
-        writer.writerow([*row, None if number else made_by])
-    return stream.getvalue()
 
 
 def line_of(error: Exception, source: Path) -> int:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mkdocs.exceptions import Abort
 
-from _guide.site.build import PREPARED
 from _guide.check.everything import find_problems
+from _guide.site.build import PREPARED
 from _guide.site.notebook_page import mended
 
 log = logging.getLogger("mkdocs.hooks.guide")
@@ -53,7 +53,7 @@ def renew(root):
     # A page that is saved should show at once.
     sources = (
         *(".build/results/*", "examples/*/*", "snippets/*"),
-        *("docs/*.bib", "docs/*.toml"),
+        *("docs/*.bib", "docs/claims/*"),
     )
     times = {p: p.stat().st_mtime_ns for s in sources for p in root.glob(s)}
     if serving and times == made_from:
@@ -81,6 +81,7 @@ def on_page_context(context, page, config, nav):
     elif path == "references.md" and edit:
         page.edit_url = edit.removesuffix("md") + "bib"
     elif path == "claims.md" and edit:
-        page.edit_url = edit.removesuffix("md") + "toml"
+        # A folder can only be looked into.
+        page.edit_url = edit.removesuffix(".md").replace("/edit/", "/tree/")
     elif path.startswith(("evidence/", "notebooks/")):
         page.edit_url = None

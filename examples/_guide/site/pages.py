@@ -14,20 +14,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from _guide.site.claims_page import claims_of, claims_page
-from _guide.check.ledger import LEDGER, Claim
 from _guide import results
+from _guide.check.ledger import Ledger
 from _guide.project import (
     DEVICE_NAMES,
     DEVICES,
     FRAMEWORK_NAMES,
     GuideError,
     Program,
+    is_generated,
     markdown_of,
     programs,
     split_cells,
 )
 from _guide.results import describe, number_text, write_whole
+from _guide.site.claims_page import claims_page, ledger_of
 
 MADE_BY = "guide build"
 IMAGE = re.compile(r"!\[([^\]]*)\]\([^)\s]*figures/([\w/.-]+\.svg)\)")
@@ -105,13 +106,13 @@ def write_pages(root: Path) -> list[Result]:
         if result.shown:
             files[f"evidence/{result.name}.json"] = opened(result)
     pages = pages_of(root, list(topics))
-    claims, sources = claims_of(root)
+    ledger = ledger_of(root)
     files["evidence/index.md"] = evidence_index(topics, pages)
     for topic, of_topic in topics.items():
         page = pages.get(topic)
-        settled = [c for c in claims if topic in c.texts("experiment")]
+        settled = [c.number for c in ledger.claims if topic in c.topics]
         files[f"evidence/{topic}.md"] = evidence(
-            topic, of_topic, page, [claim.number for claim in settled]
+            topic, of_topic, page, sorted(settled)
         )
         for program in {result.program for result in of_topic}:
             mine = [r for r in of_topic if r.program == program]
@@ -124,7 +125,7 @@ def write_pages(root: Path) -> list[Result]:
             if f"{folder}/{path.name}" not in files:
                 path.unlink()
     references(root)
-    write_claims(root, members, claims, sources)
+    write_claims(root, members, ledger)
     return found
 
 
@@ -134,7 +135,8 @@ def pages_of(root: Path, topics: list[str]) -> dict[str, str]:
     docs = root / "docs"
     names = {topic.replace("_", "-"): topic for topic in topics}
     for path in sorted(docs.rglob("*.md")):
-        if path.stem in names and "evidence" not in path.parts:
+        where = path.relative_to(root).as_posix()
+        if path.stem in names and not is_generated(where):
             found[names[path.stem]] = path.relative_to(docs).as_posix()
     return found
 
@@ -245,7 +247,7 @@ def evidence(
         text += f"What [the page](../{page}) rests on.\n\n"
     if claims:
         listed = (f"[{n}](../claims.md#claim-{n})" for n in claims)
-        text += f"Claims that it decides: {', '.join(listed)}.\n\n"
+        text += f"Claims that rest on it: {', '.join(listed)}.\n\n"
     for result in found:
         text += f"## {result.program.name}, {DEVICE_NAMES[result.device]} "
         text += f"{{ #{result.name} }}\n\n"
@@ -580,15 +582,10 @@ def gallery(topics: dict[str, list[Result]], pages: dict) -> str:
 # Claims
 
 
-def write_claims(
-    root: Path,
-    members: list[Program],
-    claims: list[Claim],
-    sources: dict[str, str],
-) -> None:
-    """Write docs/claims.md, if there is a ledger."""
+def write_claims(root: Path, members: list[Program], ledger: Ledger) -> None:
+    """Write docs/claims.md, if there are claims."""
     page = root / "docs/claims.md"
-    if not (root / LEDGER).is_file():
+    if not ledger.claims:
         page.unlink(missing_ok=True)
         return
     text = front(
@@ -597,7 +594,7 @@ def write_claims(
         # Found when searched for, but after the pages that explain.
         "search:\n  boost: 0.5",
     )
-    write_whole(page, text + claims_page(root, members, claims, sources))
+    write_whole(page, text + claims_page(root, members, ledger))
 
 
 # References

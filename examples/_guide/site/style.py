@@ -22,6 +22,8 @@ from matplotlib.ticker import (
 )
 
 from _guide import project
+from _guide.results import interval
+from _guide.site.table import as_csv
 
 FRAMEWORK_NAMES = project.FRAMEWORK_NAMES
 DEVICE_NAMES = project.DEVICE_NAMES
@@ -39,6 +41,8 @@ SMALLEST, LARGEST = 1, 12
 # Parts of a ramp that is even for the colour-blind, from the smallest size to
 # the largest. Each has a contrast of three or more on its ground.
 LIGHT_GROUND, DARK_GROUND = (0.63, 0.0), (1.0, 0.45)
+
+COLUMNS = ["panel", "line", "x", "y", "low", "high"]
 
 # Up to so many points, each shows its own interval instead of a band.
 FEW_POINTS = 12
@@ -162,6 +166,17 @@ def batch_axis(axis):
     axis.set_xlabel("Batch size")
 
 
+def line_of(values, name):
+    """The values NAME.X over all numbers X that there are, as a series."""
+    key = re.compile(rf"{re.escape(name)}\.(\d+)")
+    x = sorted(int(match[1]) for match in map(key.fullmatch, values) if match)
+    entries = [values[f"{name}.{each}"] for each in x]
+    series = {"x": x, "y": [entry["value"] for entry in entries]}
+    if any("ci" in entry for entry in entries):
+        series["low"], series["high"] = zip(*map(interval, entries))
+    return series
+
+
 def batch_color(batch_size):
     """The colour of a batch size on a light ground: light small, dark large."""
     return _ramp(batch_size, LIGHT_GROUND)
@@ -206,6 +221,46 @@ def draw_line(axis, series, label, framework=None, batch_size=None, color=None):
     lines.append(Line(axis, series, label, name, color))
 
 
+def draw_intervals(axis, rows):
+    """Draw values as points with their intervals, a row for each label.
+
+    `rows` is {label: {framework: value}} from top to bottom, with values as
+    they stand in a result; one that is None or was not reached leaves a gap.
+    The first panel says which marker is which framework.
+    """
+    axis.set_yticks(range(len(rows)), rows)
+    axis.set_ylim(len(rows) - 0.4, -0.6)
+    axis.grid(axis="y", visible=False)
+    frameworks = [f for f in FRAMEWORK_NAMES if f in rows[next(iter(rows))]]
+    for place, framework in enumerate(frameworks):
+        color, name = FRAMEWORK_COLOR[framework], FRAMEWORK_NAMES[framework]
+        series = {"x": list(rows), "y": [], "low": [], "high": []}
+        for row in rows.values():
+            entry = row[framework]
+            reached = entry and entry["value"] is not None
+            low, high = interval(entry) if reached else (None, None)
+            series["y"].append(entry["value"] if reached else None)
+            series["low"].append(low)
+            series["high"].append(high)
+        x, y, low, high = columns(series | {"x": range(len(rows))})
+        # Beside each other, so that none covers the other.
+        shift = 0.32 * (place - (len(frameworks) - 1) / 2)
+        heights = [row + shift for row in x]
+        axis.hlines(heights, low, high, color=color)
+        axis.plot(y, heights, FRAMEWORK_MARKER[framework], color=color)
+        axis.figure.guide_lines.append(Line(axis, series, "", name, color))
+        if axis is axis.figure.axes[0]:
+            axis.annotate(
+                name,
+                xy=(series["high"][0] or 0, 0),
+                xytext=(5, 6 - 12 * place),
+                textcoords="offset points",
+                va="center",
+                color=color,
+                gid=f"label-{place}",
+            )
+
+
 def columns(series):
     """x, y, low and high as lists of floats of one length."""
     count = len(series["x"])
@@ -218,8 +273,16 @@ def columns(series):
     ]
 
 
+def files(name, figure, made_by):
+    """The figure as SVG, and its data."""
+    return {
+        f"{name}.svg": to_svg(figure, made_by),
+        f"{name}.csv": as_csv(COLUMNS, rows(figure), made_by),
+    }
+
+
 def rows(figure):
-    """What was drawn: (panel, line, x, y, low, high) for each point."""
+    """What was drawn: a row of the CSV for each point."""
     found = []
     for line in figure.guide_lines:
         series = line.series

@@ -1,0 +1,1 @@
+"""Draws the figures and writes the pages."""
