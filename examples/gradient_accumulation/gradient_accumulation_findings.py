@@ -131,13 +131,16 @@ def keep_costs(found, saved, seconds):
             "memory_follows_the_micro_batch", found["saved_share.32"] < 0.26
         )
         found.points("saved_share", sizes, shares.values(), "share")
-    slower = {size: seconds[size] / seconds[BATCH_SIZE] for size in sizes}
+    whole = seconds["accumulate", BATCH_SIZE]
+    slower = {size: seconds["accumulate", size] / whole for size in sizes}
     for size in (1, 32):
         found.ratio(f"example_time.{size}", slower[size], timing=True)
     found.judge("one_by_one_is_slow", found["example_time.1"] > 4)
     means = [mean_interval(each, ratio=True) for each in slower.values()]
     mean, low, high = zip(*means)
     found.points("example_time", sizes, mean, "ratio", low, high)
+    over = seconds["accumulate", 32] / seconds["update", 32]
+    found.ratio("time_over_updating.32", over, timing=True)
 
 
 def keep_own(found, own):
@@ -189,7 +192,7 @@ def gradient_accumulation_findings(
     points: {(optimizer, mistake or "none"): test accuracy in percent, [seeds]}.
     saved: {micro-batch size: bytes that a backward pass needs}; empty where
         they cannot be counted.
-    seconds: {micro-batch size: of one batch, [repeats]}.
+    seconds: {("accumulate" or "update", micro-batch size): [repeats]}.
     own: what the framework's own way did: see OWN_UNITS, and "from_batch" and
         "from_mean_of_means", relative differences for unequal micro-batches.
     """

@@ -251,34 +251,34 @@ print("bytes saved:", saved)
 # %% [markdown]
 # ## Time it
 #
-# `train_on_batch` on one batch in micro-batches, with an update at its end: the
-# number of passes is a setting of the optimizer. Processor time of one thread,
-# and on a GPU the time that passes.
+# `train_on_batch` on one batch in micro-batches, with an update at its end;
+# and the same with an update after each micro-batch. Processor time of one
+# thread, and on a GPU the time that passes. The number of passes is a setting
+# of the optimizer.
 
 
 # %%
-def own_model(passes, rate=1.0, momentum=0.0):
-    """A model that accumulates by itself, but for one pass."""
-    if passes == 1:
-        passes = None
+def compiled_model(optimizer):
     model = build_model(FIRST_SEED)
-    model.compile(
-        keras.optimizers.SGD(
-            rate, momentum, gradient_accumulation_steps=passes
-        ),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer, loss)
     return model
 
 
-plain = {
-    size: own_model(BATCH_SIZE // size, 0.01, MOMENTUM)
-    for size in [BATCH_SIZE, *MICRO_BATCH_SIZES]
-}
+plain = {}
 
 
-def train_on(model, part):
-    model.train_on_batch(x_train[0, part], y_train[0, part])
+def plain_model(*case):
+    if case not in plain:
+        how, micro_batch_size = case
+        passes = 1 if how == "update" else BATCH_SIZE // micro_batch_size
+        optimizer = keras.optimizers.SGD(
+            0.01,
+            momentum=MOMENTUM,
+            gradient_accumulation_steps=passes if passes > 1 else None,
+        )
+        plain[case] = compiled_model(optimizer)
+    return plain[case]
 
 
 def now(model):
@@ -289,12 +289,14 @@ def now(model):
     return time.process_time()
 
 
-def timed(micro_batch_size, batches):
-    model = plain[micro_batch_size]
+def timed(how, micro_batch_size, batches):
+    model = plain_model(how, micro_batch_size)
+    x, y = x_train[0], y_train[0]
     begin = now(model)
     for _ in range(batches):
         for start in range(0, BATCH_SIZE, micro_batch_size):
-            train_on(model, slice(start, start + micro_batch_size))
+            part = slice(start, start + micro_batch_size)
+            model.train_on_batch(x[part], y[part])
     return now(model) - begin
 
 
@@ -311,6 +313,16 @@ seconds = take_turns(timed)
 # %%
 parts = [part[0] for part in first_examples(NUM_TRAIN, MICRO_BATCH_SIZE)]
 group = parts[:ACCUMULATION_STEPS]
+
+
+def own_model(passes, rate=1.0):
+    return compiled_model(
+        keras.optimizers.SGD(rate, gradient_accumulation_steps=passes)
+    )
+
+
+def train_on(model, part):
+    model.train_on_batch(x_train[0, part], y_train[0, part])
 
 
 def change_of(parts, passes):
@@ -332,7 +344,7 @@ def optimizer_bytes(passes):
 
 early = change_of(group[:-1], ACCUMULATION_STEPS)
 added = change_of(group, ACCUMULATION_STEPS)
-whole = change_of([np.concatenate(group)], 1)
+whole = change_of([np.concatenate(group)], None)
 own = {
     "moved_early": np.abs(early).max(),
     "gradient_over_mean": np.linalg.norm(added) / np.linalg.norm(whole),
@@ -340,14 +352,14 @@ own = {
         each.nbytes for each in build_model(FIRST_SEED).get_weights()
     ),
     "accumulator_bytes": (
-        optimizer_bytes(ACCUMULATION_STEPS) - optimizer_bytes(1)
+        optimizer_bytes(ACCUMULATION_STEPS) - optimizer_bytes(None)
     ),
 }
 
 unequal = parts[-2:]
 halves = change_of(unequal, len(unequal))
-whole = change_of([np.concatenate(unequal)], 1)
-means = [change_of([part], 1) for part in unequal]
+whole = change_of([np.concatenate(unequal)], None)
+means = [change_of([part], None) for part in unequal]
 own["from_batch"] = relative(halves - whole, whole)
 own["from_mean_of_means"] = relative(halves - sum(means) / 2, whole)
 

@@ -374,20 +374,22 @@ def compare_tokens(sequence_model):
 # %% [markdown]
 # ## In which order to time
 #
-# Batches in micro-batches of every size take turns, and the first round is
+# Batches in micro-batches of every size, with one update at the end; and of
+# one size with an update after each. They take turns, and the first round is
 # discarded.
 
 
 # %%
 def take_turns(timed):
-    """Seconds for one batch [repeats] by micro-batch size.
+    """Seconds for one batch [repeats] by (how, micro-batch size).
 
-    timed: (micro-batch size, batches) -> seconds.
+    timed: ("accumulate" or "update", micro-batch size, batches) -> seconds.
     """
-    sizes = [BATCH_SIZE, *MICRO_BATCH_SIZES]
-    seconds = {size: [] for size in sizes}
+    cases = [("accumulate", size) for size in [BATCH_SIZE, *MICRO_BATCH_SIZES]]
+    cases.append(("update", MICRO_BATCH_SIZE))
+    seconds = {case: [] for case in cases}
     for _ in range(TIMED_REPEATS + 1):
-        for size in sizes:
+        for how, size in cases:
             batches = max(1, size // TIMED_SHARE)
-            seconds[size].append(timed(size, batches) / batches)
-    return {size: np.array(found[1:]) for size, found in seconds.items()}
+            seconds[how, size].append(timed(how, size, batches) / batches)
+    return {case: np.array(found[1:]) for case, found in seconds.items()}

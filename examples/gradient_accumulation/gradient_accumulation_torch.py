@@ -199,14 +199,34 @@ print("bytes saved:", saved)
 # %% [markdown]
 # ## Time it
 #
-# A plain loop over one batch in micro-batches, with an update at its end.
-# Processor time of one thread, and on a GPU the time that passes.
+# A plain loop over one batch in micro-batches, with an update at its end; and
+# the same with an update after each micro-batch. Processor time of one
+# thread, and on a GPU the time that passes.
+
 
 # %%
-model = build_model(FIRST_SEED).to(device)
-optimizer = build_optimizer("sgd", model.parameters(), 0.01)
-batch_x = torch.tensor(x_train[0, :BATCH_SIZE]).to(device)
-batch_y = torch.tensor(y_train[0, :BATCH_SIZE]).to(device)
+class PlainTraining:
+    """The loop that a reader would write."""
+
+    def __init__(self):
+        self.model = build_model(FIRST_SEED).to(device)
+        self.optimizer = build_optimizer("sgd", self.model.parameters(), 0.01)
+        self.x = torch.tensor(x_train[0]).to(device)
+        self.y = torch.tensor(y_train[0]).to(device)
+
+    def one_batch(self, micro_batch_size, update_each):
+        passes = 1 if update_each else BATCH_SIZE // micro_batch_size
+        for start in range(0, BATCH_SIZE, micro_batch_size):
+            part = slice(start, start + micro_batch_size)
+            outputs = self.model(self.x[part])
+            loss = nn.functional.cross_entropy(outputs, self.y[part])
+            (loss / passes).backward()
+            if update_each or start + micro_batch_size == BATCH_SIZE:
+                self.optimizer.step()
+                self.optimizer.zero_grad()
+
+
+plain = {how: PlainTraining() for how in ("accumulate", "update")}
 
 
 def now():
@@ -216,17 +236,10 @@ def now():
     return time.process_time()
 
 
-def timed(micro_batch_size, batches):
+def timed(how, micro_batch_size, batches):
     begin = now()
     for _ in range(batches):
-        for start in range(0, BATCH_SIZE, micro_batch_size):
-            part = slice(start, start + micro_batch_size)
-            loss = nn.functional.cross_entropy(
-                model(batch_x[part]), batch_y[part]
-            )
-            (loss * micro_batch_size / BATCH_SIZE).backward()
-        optimizer.step()
-        optimizer.zero_grad()
+        plain[how].one_batch(micro_batch_size, how == "update")
     return now() - begin
 
 
