@@ -33,6 +33,7 @@ if keras.backend.backend() != "tensorflow":
     raise RuntimeError("set KERAS_BACKEND=tensorflow for this program")
 import tensorflow as tf
 
+# %%
 # This processor stands for several devices, which has to be said before
 # TensorFlow starts.
 tf.config.set_logical_device_configuration(

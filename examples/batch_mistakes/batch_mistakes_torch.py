@@ -26,12 +26,12 @@ from batch_mistakes_problem import *
 from snippets.build_mlp_torch import build_mlp_torch
 
 torch.set_num_threads(1)
-torch.manual_seed(FIRST_SEED)
 
 # %% [markdown]
 # ## Network
 
 # %%
+torch.manual_seed(FIRST_SEED)
 train_data, sorted_data, whole, few, left_over, tokens = (
     tuple(torch.tensor(each) for each in arrays)
     for arrays in (train_data, sorted_data, whole, few, left_over, tokens)

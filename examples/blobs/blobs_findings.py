@@ -66,30 +66,34 @@ def keep_targets(found, runs, epoch_seconds):
     smallest, largest = BATCH_SIZES[0], BATCH_SIZES[-1]
     shown = (smallest, REFERENCE_BATCH_SIZE, largest)
     for size in shown:
-        epochs = runs.epochs_to_target("fixed", size)
-        key = f"epochs_to_target.fixed.{size}"
-        found.mean(key, epochs, "epochs", reason=NOT_REACHED)
+        for rule in ("fixed", "linear"):
+            epochs = runs.epochs_to_target(rule, size)
+            key = f"epochs_to_target.{rule}.{size}"
+            found.mean(key, epochs, "epochs", reason=NOT_REACHED)
         updates = runs.updates_to_target("fixed", size)
         key = f"updates_to_target.fixed.{size}"
         found.mean(key, updates, "updates", reason=NOT_REACHED)
     fixed = {size: runs.epochs_to_target("fixed", size) for size in BATCH_SIZES}
-    key = "epochs_ratio.fixed"
-    found.ratio(key, fixed[largest] / fixed[smallest], reason=NOT_REACHED)
+    for rule in ("fixed", "linear"):
+        ratio = runs.epochs_to_target(rule, largest)
+        ratio = ratio / runs.epochs_to_target(rule, smallest)
+        found.ratio(f"epochs_ratio.{rule}", ratio, reason=NOT_REACHED)
     found.ratio(
         "updates_ratio.fixed",
         runs.updates_to_target("fixed", smallest)
         / runs.updates_to_target("fixed", largest),
         reason=NOT_REACHED,
     )
-    for rule in ("root", "linear"):
+    for rule in LEARNING_RATE_RULES:
         ratio = runs.epochs_to_target(rule, largest)
         ratio = ratio / runs.epochs_to_target(rule, 16)
         key = f"epochs_ratio_above_sixteen.{rule}"
         found.ratio(key, ratio, reason=NOT_REACHED)
-        found.judge(
-            f"{rule}_rate_evens_out_epochs",
-            found[key].between(1 / MARGIN_FACTOR, MARGIN_FACTOR),
-        )
+        if rule != "fixed":
+            found.judge(
+                f"{rule}_rate_evens_out_epochs",
+                found[key].between(1 / MARGIN_FACTOR, MARGIN_FACTOR),
+            )
     found.judge("small_needs_fewer_epochs", found["epochs_ratio.fixed"] > 1)
     found.judge("small_needs_more_updates", found["updates_ratio.fixed"] > 1)
 
@@ -113,8 +117,9 @@ def keep_targets(found, runs, epoch_seconds):
         "largest_takes_most_seconds", at_largest > 1, at_largest > at_smallest
     )
     found.judge("smallest_saves_a_fifth_of_the_seconds", at_smallest < 0.8)
-    speedup = np.array(epoch_seconds[smallest]) / epoch_seconds[largest]
-    found.ratio(f"epoch_speedup.{largest}", speedup, timing=True)
+    for size in (64, largest):
+        speedup = np.array(epoch_seconds[smallest]) / epoch_seconds[size]
+        found.ratio(f"epoch_speedup.{size}", speedup, timing=True)
     found.judge(
         "epoch_is_faster_at_the_largest", found[f"epoch_speedup.{largest}"] > 1
     )
@@ -126,12 +131,15 @@ def keep_gaps(found, runs):
     smallest, largest = BATCH_SIZES[0], BATCH_SIZES[-1]
     for rule, sizes in (
         ("fixed", [size for size in BATCH_SIZES if size != reference]),
+        ("root", [largest]),
         ("linear", [smallest, largest]),
     ):
         level = runs.after_all_epochs(rule, reference)
         for size in sizes:
             gap = 100 * (runs.after_all_epochs(rule, size) - level)
             found.mean(f"gap.{rule}.{size}", gap, unit)
+    accuracy = runs.after_all_epochs("fixed", reference)
+    found.mean(f"accuracy.fixed.{reference}", accuracy, "share")
     level = runs.accuracy_after("fixed", reference, MATCHED_UPDATES)
     for size in (smallest, largest):
         accuracy = runs.accuracy_after("fixed", size, MATCHED_UPDATES)
@@ -171,16 +179,14 @@ def keep_gaps(found, runs):
 def keep_settling(found, runs):
     """When a curve has settled, if one stops early or goes on."""
     horizons = {"half": NUM_EPOCHS // 2, "whole": NUM_EPOCHS}
-    for size in (4, 8, 64):
-        for name, horizon in horizons.items():
-            settled = runs.settled_epoch(size, horizon)
-            found.mean(f"settled_epoch.{name}.{size}", settled, "epochs")
     for size in (4, 8, 64, 512):
-        whole, half = (
-            runs.settled_epoch(size, horizons[name])
-            for name in ("whole", "half")
+        half, whole = (
+            runs.settled_epoch(size, horizon) for horizon in horizons.values()
         )
         found.mean(f"settled_later_by.{size}", whole - half, "epochs")
+        found.mean(f"settled_epoch.whole.{size}", whole, "epochs")
+        if size < 512:
+            found.mean(f"settled_epoch.half.{size}", half, "epochs")
     found.judge(
         "settling_follows_the_length",
         *(found[f"settled_later_by.{size}"] > 0 for size in (4, 8, 64, 512)),

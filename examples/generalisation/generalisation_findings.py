@@ -221,14 +221,12 @@ def judge_level(found):
     found.judge("sharper_scores_lower", ranks < 0)
 
 
-def keep_rescaling(found, rescaling, of_one):
+def keep_others(found, others, of_one):
     """Sharpness of the same function, and of the function for one model."""
-    found.ratio("rescaling.sharpness_factor", rescaling["factor"])
-    found.mean(
-        "rescaling.largest_change", rescaling["largest_change"], "logits"
-    )
-    found.mean("two_starts", rescaling["two_starts"], "ratio")
-    found.ratio("one_by_many", of_one)
+    found.ratio("rescaling.sharpness_factor", others["factor"])
+    found.mean("rescaling.largest_change", others["largest_change"], "logits")
+    found.mean("two_starts", others["two_starts"], "ratio")
+    found.ratio("one_by_many", of_one / others["untrained"])
     found.judge(
         "rescaled_network_is_ten_times_sharper",
         found["rescaling.sharpness_factor"] > 10,
@@ -254,7 +252,7 @@ def plot_accuracy(found):
     plt.show()
 
 
-def generalisation_findings(update_seconds, runs, level, rescaling, of_one):
+def generalisation_findings(update_seconds, runs, level, others, of_one):
     """Values, judgements and series, and a picture of the accuracies.
 
     update_seconds: {batch size: [repeats]}.
@@ -263,9 +261,9 @@ def generalisation_findings(update_seconds, runs, level, rescaling, of_one):
         accuracy.
     level: {batch size: {"loss", "accuracy", "sharpness": [rates, seeds]}}, of
         networks at one training loss.
-    rescaling: {"factor", "two_starts", "largest_change": [seeds]}.
-    of_one: sharpness by the function for one model, as a part of that by the
-        function for many, [seeds].
+    others: {"factor", "two_starts", "largest_change": [seeds]} of rescaling,
+        and "untrained", sharpness of untrained networks, [seeds].
+    of_one: the same by the function for one model, [seeds].
     """
     found = keep_findings()
     num_epochs = AMOUNTS["epochs"][-1]
@@ -276,6 +274,6 @@ def generalisation_findings(update_seconds, runs, level, rescaling, of_one):
     keep_budgets(found, Runs(runs))
     keep_level(found, Level(level))
     judge_level(found)
-    keep_rescaling(found, rescaling, of_one)
+    keep_others(found, others, of_one)
     plot_accuracy(found)
     return found.report()

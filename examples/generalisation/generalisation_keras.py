@@ -150,12 +150,12 @@ initial = np.stack(
         for model in models
     ]
 )
-level, rescaling = measure_at_level(networks, initial)
+level, others = measure_at_level(networks, initial)
 
 # %% [markdown]
 # ## The function for one model, which readers copy
 #
-# It should find what the one for many finds.
+# `measure_sharpness_keras` should find what is found for many at once.
 
 # %%
 of_one = [
@@ -167,14 +167,9 @@ of_one = [
     )
     for number, model in enumerate(models)
 ]
-of_many = sharpness_of(
-    networks, initial, *for_rates("train", 1, SHARPNESS_SEEDS)
-)
 
 # %% [markdown]
 # ## What was found
 
 # %%
-results = generalisation_findings(
-    update_seconds, runs, level, rescaling, np.divide(of_one, of_many)
-)
+results = generalisation_findings(update_seconds, runs, level, others, of_one)

@@ -238,13 +238,14 @@ def rescaled(rows):
 
 
 def measure_at_level(networks, initial):
-    """What networks are like at one training loss, and what rescaling does.
+    """What networks are like at one training loss, and some others.
 
     initial: weights, [seeds, n].
     networks: whose weights are rows of a matrix. Its functions are
         outputs(rows, x), gradients(rows, x, y) and hessians_times(rows,
         directions, x, y).
-    Returns {batch size: {what: [rates, seeds]}} and {what: [seeds]}.
+    Returns {batch size: {what: [rates, seeds]}}, and of networks that were
+    rescaled and of untrained ones {what: [seeds]}.
     """
     level, rows_of = {}, {}
     for batch_size, exponents in SHARPNESS_EXPONENTS.items():
@@ -279,4 +280,5 @@ def measure_at_level(networks, initial):
         "factor": factor,
         "two_starts": np.max(two, axis=0) / np.min(two, axis=0),
         "largest_change": np.abs(moved).max(axis=(1, 2)),
+        "untrained": sharpness_of(networks, initial, *train_data),
     }

@@ -79,7 +79,7 @@ def ways(results):
     }
     draw_intervals(axes.flat[0], rows)
     axes.flat[0].axvline(0, linewidth=0.8, color="gray", zorder=1)
-    axes.flat[0].set_xlabel("Test accuracy against decay, percentage points")
+    axes.flat[0].set_xlabel("Percentage points of accuracy")
     return figure
 
 

@@ -13,9 +13,11 @@ from memory_problem import *
 from snippets.keep_findings import keep_findings
 
 MB, GB = 1e6, 1e9
-# The example: so many images, on a device of so many GiB; images of a smaller
-# side; and a batch of MNIST.
+# The example: so many images of this side, in pixels, on a device of so many
+# GiB; images of a smaller side; and a batch of MNIST.
+ARCHITECTURES = ["vgg16", "resnet50", "mobilenetv2"]
 EXAMPLE_IMAGES = 64
+EXAMPLE_SIDE = 512
 DEVICE_GIB = 4
 SMALL_SIDE = 224
 MNIST_SIDE = 28
@@ -29,6 +31,70 @@ NEARLY = 0.9
 # The smallest number that float16 holds, and the smallest with all digits.
 FLOAT16_SMALLEST = 2.0**-24
 FLOAT16_NORMAL = 2.0**-14
+
+
+def layer_table(name):
+    """The published layers of an architecture, from the image on.
+
+    Convolutions are (kind, outputs, kernel, stride, groups); a residual part
+    holds the layers of its branch and of its shortcut.
+    """
+    if name == "vgg16":
+        table = []
+        for channels, count in (
+            (64, 2),
+            (128, 2),
+            (256, 3),
+            (512, 3),
+            (512, 3),
+        ):
+            table += [("bias_conv", channels, 3, 1, 1), ("relu",)] * count
+            table += [("max_pool", 2, 2)]
+        table += [("mean_pool", 7), ("flatten",)]
+        for units in (4096, 4096):
+            table += [("dense", units), ("relu",)]
+        return [*table, ("dense", 1000)]
+
+    def conv(*sizes):
+        return [("conv", *sizes), ("norm",)]
+
+    if name == "resnet50":
+        table = [*conv(64, 7, 2, 1), ("relu",), ("max_pool", 3, 2)]
+        stages = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))
+        for width, count, first_stride in stages:
+            for block in range(count):
+                stride = 1 if block else first_stride
+                branch = [*conv(width, 1, 1, 1), ("relu",)]
+                branch += [*conv(width, 3, stride, 1), ("relu",)]
+                branch += conv(4 * width, 1, 1, 1)
+                shortcut = [] if block else conv(4 * width, 1, stride, 1)
+                table += [("residual", branch, shortcut), ("relu",)]
+        return [*table, ("mean_pool", 1), ("flatten",), ("dense", 1000)]
+
+    table, inputs = [*conv(32, 3, 2, 1), ("relu",)], 32
+    stages = (
+        (1, 16, 1, 1),
+        (6, 24, 2, 2),
+        (6, 32, 3, 2),
+        (6, 64, 4, 2),
+        (6, 96, 3, 1),
+        (6, 160, 3, 2),
+        (6, 320, 1, 1),
+    )
+    for expansion, outputs, count, first_stride in stages:
+        for block in range(count):
+            stride = 1 if block else first_stride
+            width, branch = expansion * inputs, []
+            if expansion > 1:
+                branch += [*conv(width, 1, 1, 1), ("relu",)]
+            branch += [*conv(width, 3, stride, width), ("relu",)]
+            branch += conv(outputs, 1, 1, 1)
+            if stride == 1 and inputs == outputs:
+                branch = [("residual", branch, [])]
+            table += branch
+            inputs = outputs
+    table += [*conv(1280, 1, 1, 1), ("relu",), ("mean_pool", 1)]
+    return [*table, ("flatten",), ("dense", 1000)]
 
 
 def count_layers(table, shape):
@@ -217,7 +283,7 @@ def keep_search(found, budget, size, errors):
     )
 
 
-def keep_images(found, name, counted):
+def keep_images(found, name):
     """An architecture, trained by SGD with momentum: three numbers a weight."""
     device, table = DEVICE_GIB * 2**30, layer_table(name)
     parameters, tensors = count_layers(table, (3, EXAMPLE_SIDE))
@@ -233,7 +299,6 @@ def keep_images(found, name, counted):
     for key, value, unit in (
         ("parameters", parameters / 1e6, "million"),
         ("kept", per_image / MB, "MB"),
-        ("counted", counted / MB, "MB"),
         ("fixed", fixed / GB, "GB"),
         ("total", total / GB, "GB"),
         ("over_device", total / device, "ratio"),
@@ -248,11 +313,11 @@ def keep_images(found, name, counted):
     found.points(f"by_side.{name}", sides, np.array(by_side) / MB, "MB")
 
 
-def keep_example(found, estimates):
+def keep_example(found):
     """The often repeated example of the images that fill a device."""
     device = DEVICE_GIB * 2**30
     for name in ARCHITECTURES:
-        keep_images(found, name, estimates[name]["per_example"])
+        keep_images(found, name)
     over = [found[f"images.over_device.{name}"] for name in ARCHITECTURES]
     found.judge("example_does_not_fit", *[ratio > 1 for ratio in over])
     kept = [found[f"images.share_kept.{name}"] for name in ARCHITECTURES]
@@ -277,7 +342,7 @@ def memory_findings(
 ):
     """Values, judgements and series.
 
-    estimates: {network or architecture: what estimate_memory returns}.
+    estimates: {network: what estimate_memory returns}.
     states: {optimizer: bytes that it keeps, of the perceptron}.
     peaks: {(network, optimizer, mode): highest memory in bytes, [processes,
         batch sizes]}.
@@ -294,5 +359,5 @@ def memory_findings(
         keep_line(found, kind, estimates[kind], peaks[kind, "adam", "plain"])
     keep_savings(found, peaks, held, gradients, seconds, losses)
     keep_search(found, *searched)
-    keep_example(found, estimates)
+    keep_example(found)
     return found.report()

@@ -194,9 +194,8 @@ def start_training(kind, name, mode="plain"):
 # %% [markdown]
 # ## What the framework keeps
 #
-# Counted in the traced update, before any training: of the three networks, and
-# of the architectures. Tracing computes nothing, whatever the size of the
-# images. And the state that each optimizer really has.
+# Counted in the traced update, before any training; and the state that each
+# optimizer really has.
 
 # %%
 estimates = {
@@ -211,51 +210,6 @@ for name in STATE_VALUES:
         # Neither its rate nor its count of updates.
         if each.shape != ()
     )
-
-
-def build_architecture(table, x):
-    """What these layers make of a symbolic input."""
-    layers = keras.layers
-    for kind, *sizes in table:
-        if kind in ("conv", "bias_conv"):
-            outputs, kernel, stride, groups = sizes
-            settings = {
-                "strides": stride,
-                "padding": "same",
-                "use_bias": kind == "bias_conv",
-            }
-            if groups > 1:
-                x = layers.DepthwiseConv2D(kernel, **settings)(x)
-            else:
-                x = layers.Conv2D(outputs, kernel, **settings)(x)
-        elif kind == "norm":
-            x = layers.BatchNormalization()(x)
-        elif kind == "relu":
-            x = layers.ReLU()(x)
-        elif kind == "max_pool":
-            x = layers.MaxPooling2D(*sizes, padding="same")(x)
-        elif kind == "mean_pool":
-            if sizes[0] == 1:
-                x = layers.GlobalAveragePooling2D(keepdims=True)(x)
-            else:
-                x = layers.AdaptiveAveragePooling2D(sizes[0])(x)
-        elif kind == "flatten":
-            x = layers.Flatten()(x)
-        elif kind == "dense":
-            x = layers.Dense(sizes[0])(x)
-        elif kind == "residual":
-            branch, shortcut = (build_architecture(each, x) for each in sizes)
-            x = branch + shortcut
-    return x
-
-
-for name in ARCHITECTURES:
-    inputs = keras.Input((EXAMPLE_SIDE, EXAMPLE_SIDE, 3))
-    outputs = build_architecture(layer_table(name), inputs)
-    model = keras.Model(inputs, outputs)
-    images = np.zeros((4, EXAMPLE_SIDE, EXAMPLE_SIDE, 3), "float32")
-    labels = np.zeros(4, "int64")
-    estimates[name] = estimate_memory_keras(model, mean_loss, images, labels)
 print(estimates)
 
 # %% [markdown]

@@ -192,10 +192,8 @@ def start_training(kind, name, mode="plain"):
 # %% [markdown]
 # ## What the framework keeps
 #
-# Counted by the framework's own hooks, before any training: of the three
-# networks, and of the architectures, on the meta device, which computes nothing
-# and takes no memory. And the state that each optimizer really has after one
-# update.
+# Counted by the framework's own hooks, before any training; and the state that
+# each optimizer really has after one update.
 
 # %%
 estimates = {
@@ -213,64 +211,6 @@ for name in STATE_VALUES:
         for each in state.values()
         if isinstance(each, torch.Tensor)
     )
-
-
-class Residual(nn.Module):
-    def __init__(self, branch, shortcut):
-        super().__init__()
-        self.branch, self.shortcut = branch, shortcut
-
-    def forward(self, x):
-        return self.branch(x) + self.shortcut(x)
-
-
-def build_architecture(table, channels=3, side=None):
-    """A network of these layers, and its number of channels."""
-    layers = []
-    for kind, *sizes in table:
-        if kind in ("conv", "bias_conv"):
-            outputs, kernel, stride, groups = sizes
-            layers += [
-                nn.Conv2d(
-                    channels,
-                    outputs,
-                    kernel,
-                    stride,
-                    kernel // 2,
-                    groups=groups,
-                    bias=kind == "bias_conv",
-                )
-            ]
-            channels = outputs
-        elif kind == "norm":
-            layers += [nn.BatchNorm2d(channels)]
-        elif kind == "relu":
-            layers += [nn.ReLU(inplace=True)]
-        elif kind == "max_pool":
-            layers += [nn.MaxPool2d(*sizes, padding=(sizes[0] - 1) // 2)]
-        elif kind == "mean_pool":
-            layers += [nn.AdaptiveAvgPool2d(sizes[0])]
-            side = sizes[0]
-        elif kind == "flatten":
-            layers += [nn.Flatten()]
-            channels *= side**2
-        elif kind == "dense":
-            layers += [nn.Linear(channels, sizes[0])]
-            channels = sizes[0]
-        elif kind == "residual":
-            branch, outputs = build_architecture(sizes[0], channels)
-            shortcut, _ = build_architecture(sizes[1], channels)
-            layers += [Residual(branch, shortcut)]
-            channels = outputs
-    return nn.Sequential(*layers), channels
-
-
-for name in ARCHITECTURES:
-    with torch.device("meta"):
-        model, _ = build_architecture(layer_table(name))
-        inputs = torch.zeros(4, 3, EXAMPLE_SIDE, EXAMPLE_SIDE)
-        labels = torch.zeros(4, dtype=torch.int64)
-    estimates[name] = estimate_memory_torch(model, mean_loss, inputs, labels)
 print(estimates)
 
 # %% [markdown]
