@@ -144,7 +144,7 @@ def multiply():
     ops.convert_to_numpy(ops.matmul(matrix, matrix)[0, 0])
 
 
-def copy():
+def copy_memory():
     if on_gpu:
         # Reads and writes as much as a copy, which is none in TensorFlow.
         ops.convert_to_numpy((source + 1.0)[0])
@@ -152,7 +152,7 @@ def copy():
         np.copyto(target, source)
 
 
-limits = {"product": multiply, "copy": copy}
+limits = {"product": multiply, "copy": copy_memory}
 limit_seconds = time_in_turns(limits, NUM_REPEATS, 0, time.perf_counter)
 
 # %% [markdown]

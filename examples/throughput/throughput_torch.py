@@ -142,12 +142,12 @@ def multiply():
     wait()
 
 
-def copy():
+def copy_memory():
     target.copy_(source)
     wait()
 
 
-limits = {"product": multiply, "copy": copy}
+limits = {"product": multiply, "copy": copy_memory}
 limit_seconds = time_in_turns(limits, NUM_REPEATS, 0, time.perf_counter)
 
 # %% [markdown]

@@ -68,6 +68,8 @@ class Asked(NamedTuple):
     programs: dict[str, Program]
     # Where each of its results lies.
     paths: dict[str, str]
+    # That of each framework; none if one is broken.
+    results: dict[str, dict]
     phrases: Phrases
 
 
@@ -325,7 +327,11 @@ class Examined:
                 )
             asked[name] = program
             paths[file] = f"examples/{program.topic}/{file}.json"
-        return Asked(asked, paths, self.phrases_of(program.topic))
+        found = {}
+        if self.broken.isdisjoint(paths):
+            results = (self.results.get(file) for file in paths)
+            found = dict(zip(reference.frameworks, results))
+        return Asked(asked, paths, found, self.phrases_of(program.topic))
 
     def phrases_of(self, topic: str) -> Phrases:
         """The phrases of a topic's folder, read once."""
@@ -339,16 +345,15 @@ class Examined:
         Empty where a result is broken. Raises Unknown where one is missing,
         or does not have the key.
         """
-        paths = self.asked(reference).paths
-        for file, path in paths.items():
-            if file not in self.results:
-                raise Unknown(
-                    f"{path} does not exist ({reference}); {renew(reference)}"
-                )
-            if file in self.broken:
-                return "", {}
+        _, paths, found, _ = self.asked(reference)
+        if None in found.values():
+            path = next(p for f, p in paths.items() if f not in self.results)
+            raise Unknown(
+                f"{path} does not exist ({reference}); {renew(reference)}"
+            )
+        if not found:
+            return "", {}
         key, parts = reference.key, ("values", "judgements")
-        found = dict(zip(reference.frameworks, map(self.results.get, paths)))
         for part in parts:
             if all(key in result.get(part, {}) for result in found.values()):
                 return part, found
