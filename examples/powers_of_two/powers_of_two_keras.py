@@ -34,8 +34,8 @@ backend = keras.backend.backend()
 if backend == "tensorflow":
     import tensorflow as tf
 
-    on_gpu = bool(tf.config.list_physical_devices("GPU"))
     tf.config.experimental.enable_tensor_float_32_execution(False)
+    on_gpu = bool(tf.config.list_physical_devices("GPU"))
 elif backend == "torch":
     import torch
 
