@@ -111,7 +111,6 @@ def keep_mistakes(found, powers, points):
         for key, mistake in zip(keys, MISTAKES):
             lost = points[kind, "none"] - points[kind, mistake]
             found.mean(key, lost, "percentage points")
-        found.line(f"lost.{kind}", range(1, len(MISTAKES) + 1), keys)
         small += [found[key] for key in keys if key not in large]
     for key in large:
         name = key.replace("lost", "loses")
