@@ -39,8 +39,9 @@ def keep_counts(found, counts):
     for case in COUNTED:
         seen, key = counts["kept", *case], case_key(*case)
         found.exact(f"updates.kept.{key}", seen["updates"], "updates")
-        last = seen["last_batch_size"]
-        found.exact(f"last_batch_size.{key}", last, "examples")
+        if case[0] != 10000:
+            last = seen["last_batch_size"]
+            found.exact(f"last_batch_size.{key}", last, "examples")
         agree.append(found[f"updates.kept.{key}"] == count_updates(*case))
     for case in DROPPED:
         seen, key = counts["dropped", *case], case_key(*case)
