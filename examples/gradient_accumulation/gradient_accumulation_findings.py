@@ -36,21 +36,26 @@ OWN_UNITS = {
 }
 
 
-def keep_rounding(found, judgement, key, *errors):
-    """Hold that no difference is more than rounding, and keep how many are."""
-    differ = np.concatenate(errors) > ROUNDING["float64"]
-    found.exact(key, int(differ.sum()), "comparisons")
-    found.judge(judgement, found[key] == 0)
+def differing(found, key, errors, unit="seeds"):
+    """Keep how many errors are more than rounding; returns what was kept."""
+    differ = np.asarray(errors) > ROUNDING["float64"]
+    found.exact(key, int(differ.sum()), unit)
+    return found[key]
 
 
 def keep_equality(found, gradients, weights):
     """Accumulated against the whole batch: gradients, and weights."""
-    for judgement, key, errors in (
-        ("gradient_is_equal.float64", "gradients_differ", gradients),
-        ("weights_are_equal.float64", "weights_differ", weights),
-    ):
-        doubles = [each for case, each in errors.items() if "float64" in case]
-        keep_rounding(found, judgement, f"{key}.float64", *doubles)
+    errors = [gradients["float64", size] for size in MICRO_BATCH_SIZES]
+    key = "gradients_differ.float64"
+    differ = differing(found, key, errors, "comparisons")
+    found.judge("gradient_is_equal.float64", differ == 0)
+    differ = [
+        differing(
+            found, f"weights_differ.float64.{kind}", weights["float64", kind]
+        )
+        for kind in OPTIMIZERS
+    ]
+    found.judge("weights_are_equal.float64", *[each == 0 for each in differ])
     for key, errors in {
         "gradient_error.float32.1": gradients["float32", 1],
         "weights_error.float32.sgd": weights["float32", "sgd"],
@@ -64,8 +69,9 @@ def keep_equality(found, gradients, weights):
 
 def keep_tokens(found, tokens):
     """Means over tokens, of micro-batches with unequal numbers of them."""
-    errors = [each for case, each in tokens.items() if "token_mean" in case]
-    keep_rounding(found, "tokens_are_repaired", "tokens_differ", *errors)
+    errors = [tokens["token_mean", order] for order in ("mixed", "by_length")]
+    differ = differing(found, "tokens_differ", errors, "comparisons")
+    found.judge("tokens_are_repaired", differ == 0)
     mixed = tokens["mean_of_means", "mixed"]
     by_length = tokens["mean_of_means", "by_length"]
     found.ratio("token_error.mixed", mixed)
@@ -83,9 +89,10 @@ def keep_undivided(found, undivided):
         found.ratio(f"undivided.{name}", undivided[name])
     found.judge("adam_hardly_notices", found["undivided.adam"] < HARDLY)
     for kind, same in (("sgd", "a_larger_rate"), ("adam", "a_smaller_epsilon")):
-        errors = undivided[f"{kind}_is_{same}"]
-        key = f"undivided_differs.{kind}_is_{same}"
-        keep_rounding(found, f"{kind}_undivided_is_{same}", key, errors)
+        name = f"{kind}_is_{same}"
+        key = f"undivided_differs.{name}"
+        differ = differing(found, key, undivided[name])
+        found.judge(f"{kind}_undivided_is_{same}", differ == 0)
 
 
 def keep_mistakes(found, powers, points):
@@ -104,7 +111,6 @@ def keep_mistakes(found, powers, points):
         for key, mistake in zip(keys, MISTAKES):
             lost = points[kind, "none"] - points[kind, mistake]
             found.mean(key, lost, "percentage points")
-        found.line(f"lost.{kind}", range(1, len(MISTAKES) + 1), keys)
         small += [found[key] for key in keys if key not in large]
     for key in large:
         name = key.replace("lost", "loses")

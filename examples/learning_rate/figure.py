@@ -220,7 +220,7 @@ def draw(results):
 def tables(results):
     """What the pictures of intervals show, as numbers."""
     found = {}
-    for name, (panels, places, _) in INTERVALS.items():
+    for name, (panels, places, label) in INTERVALS.items():
         rows = [
             [f"{row}, {FRAMEWORK_NAMES[framework]}"]
             + [
@@ -230,5 +230,5 @@ def tables(results):
             for row, place in places.items()
             for (framework, _), result in measured(results).items()
         ]
-        found[f"{name}_table"] = Table(["", *panels], rows)
+        found[f"{name}_table"] = Table([label, *panels], rows)
     return found
