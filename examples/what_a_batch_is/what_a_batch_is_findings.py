@@ -39,7 +39,7 @@ def keep_counts(found, counts):
     for case in COUNTED:
         seen, key = counts["kept", *case], case_key(*case)
         found.exact(f"updates.kept.{key}", seen["updates"], "updates")
-        # These two divide without a rest that a text would speak of.
+        # No text and no table speaks of these two.
         if case[:2] not in ((10000, 32), (10000, 64)):
             last = seen["last_batch_size"]
             found.exact(f"last_batch_size.{key}", last, "examples")
