@@ -88,7 +88,8 @@ def slopes(results):
         draw_intervals(axis, rows)
         axis.axvline(1, linewidth=0.8, color="gray", zorder=1)
         axis.set_title(title)
-        axis.set_xlim(0, None)
+        # Room for the frameworks' names.
+        axis.set_xlim(0, 2.5)
     axes[-1].set_xlabel("Times")
     return figure
 
