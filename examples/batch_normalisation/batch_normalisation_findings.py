@@ -122,7 +122,9 @@ def keep_sizes(found, runs):
     for other in KINDS[1:]:
         behind = keep_behind(other, "epochs", GRADIENT_BATCH_SIZE)
         found.judge(f"batch_leads_{other}_at_128", behind < -MARGIN_POINTS)
-        keep_behind(other, "epochs", smallest)
+        behind = keep_behind(other, "epochs", smallest)
+        if other == "group":
+            found.judge("two_are_behind_group.epochs", behind > MARGIN_POINTS)
     for other in ("layer", "group"):
         behind = keep_behind(other, "updates", smallest)
         found.judge(f"two_are_behind_{other}.updates", behind > MARGIN_POINTS)

@@ -334,15 +334,17 @@ def keep_best_points(found, runs):
 
 
 def keep_random_labels(found, runs):
-    for part in ("train", "test"):
+    for part, kept in (("train", RANDOM_SIZES[::2]), ("test", RANDOM_SIZES)):
         name = f"random_labels.{part}"
-        names = [f"random_labels.{size}" for size in RANDOM_SIZES]
-        samples = [percent(runs[each], part) for each in names]
-        found.curve(name, RANDOM_SIZES, samples, "percent")
-        for size, row in zip(RANDOM_SIZES, samples):
-            found.mean(f"{name}.{size}", row, "percent")
+        samples = {
+            size: percent(runs[f"random_labels.{size}"], part)
+            for size in RANDOM_SIZES
+        }
+        found.curve(name, RANDOM_SIZES, samples.values(), "percent")
+        for size in kept:
+            found.mean(f"{name}.{size}", samples[size], "percent")
         if part == "train":
-            gap = samples[0] - samples[-1]
+            gap = samples[RANDOM_SIZES[0]] - samples[RANDOM_SIZES[-1]]
             found.mean("random_labels.train_gap", gap, POINTS)
     more = found["random_labels.train_gap"] > MARGIN_POINTS
     found.judge("random_labels.small_stores_more", more)

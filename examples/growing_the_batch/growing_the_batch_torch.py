@@ -6,7 +6,7 @@
 #
 # - Install: `pip install torch scikit-learn mnist1d`
 # - Runs on: `cpu`
-# - Expected: `2` minutes
+# - Expected: `1.5` minutes
 
 # %%
 import os

@@ -25,14 +25,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-import jupytext
 import nbformat
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-from _guide import results
+from _guide import notebooks, results
 from _guide.measure.run import gpu_name
 from _guide.project import Cell, GuideError, Program
 
@@ -235,7 +234,7 @@ def measure(program: Program, device: str, kernel: Kernel, short: bool) -> str:
     # Of what is run, not of what the files hold when it has ended.
     provenance = results.provenance(program)
     cells = program.expansion(short)
-    notebook = jupytext.reads(program.expanded(short), fmt="py:percent")
+    notebook = notebooks.of_program(program.expanded(short))
     began = time.monotonic()
     try:
         found = execute(program, notebook, cells, kernel, hidden_keeper)
@@ -280,7 +279,7 @@ def find_again(
     raw = program.raw(device)
     provenance = json.loads(raw.with_suffix(".json").read_text("utf-8"))
     cells = program.expansion()
-    whole = jupytext.reads(program.expanded(), fmt="py:percent")
+    whole = notebooks.of_program(program.expanded())
     for cell, old in zip(whole.cells, old_outputs(program, device, whole)):
         cell.update(old)
     needed = [
@@ -360,7 +359,7 @@ def store(
     except ValueError as error:
         raise problem(program, results_line(program), str(error)) from None
     # The result comes last: where there is one, there is its notebook.
-    results.write_whole(program.notebook(device), notebook_text(notebook))
+    results.write_whole(program.notebook(device), notebooks.to_text(notebook))
     results.write_whole(program.fresh(device), text)
     os.utime(program.fresh(device))
 
@@ -478,42 +477,6 @@ def results_line(program: Program) -> str:
 
 def problem(program: Program, where: str, what: str) -> GuideError:
     return GuideError(f"{where}: {what}; run: guide run {program.name}")
-
-
-def notebook_text(notebook: nbformat.NotebookNode) -> str:
-    """The notebook as text that is the same whenever its outputs are."""
-    notebook.metadata = {
-        "kernelspec": {
-            "display_name": "Python 3",
-            "language": "python",
-            "name": "python3",
-        },
-        "language_info": {"name": "python", "pygments_lexer": "ipython3"},
-    }
-    for number, cell in enumerate(notebook.cells, 1):
-        cell["id"] = f"cell-{number}"
-        cell["metadata"] = {}
-        if cell.cell_type == "code":
-            cell["outputs"] = lasting(cell["outputs"])
-    return nbformat.writes(notebook, version=4) + "\n"
-
-
-def lasting(outputs: list) -> list:
-    """The outputs without progress bars and warnings, in whole pieces.
-
-    Those go to standard error, differ from run to run, and cut what is
-    printed into pieces at random places.
-    """
-    kept: list = []
-    for output in outputs:
-        if output["output_type"] != "stream":
-            kept.append(output)
-        elif output["name"] == "stdout":
-            if kept and kept[-1]["output_type"] == "stream":
-                kept[-1]["text"] += output["text"]
-            else:
-                kept.append(output)
-    return kept
 
 
 def device_name(device: str) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from _guide import results
+from _guide import notebooks, results
 from _guide.check.ledger import Ledger
 from _guide.project import (
     DEVICE_NAMES,
@@ -23,9 +23,7 @@ from _guide.project import (
     GuideError,
     Program,
     is_generated,
-    markdown_of,
     programs,
-    split_cells,
 )
 from _guide.results import describe, number_text, write_whole
 from _guide.site.claims_page import claims_page, ledger_of
@@ -394,8 +392,8 @@ def program_files(
     name = program.name
     text = program.expanded()
     executed = executed_notebook(found)
-    plain = with_outputs(notebook(text), executed)
-    top = [markdown_cell("links", header_note(program, found, page))]
+    plain = with_outputs(notebooks.of_program(text), executed)
+    top = [notebooks.markdown_cell(header_note(program, found, page))]
     if not executed:
         top += instead_of_outputs(root, program, found, page)
     # The title comes first, then our cells, then the program.
@@ -403,8 +401,8 @@ def program_files(
     shown = plain | {"cells": [with_mathematics(cell) for cell in cells]}
     return {
         f"downloads/{name}.py": text,
-        f"downloads/{name}.ipynb": notebook_text(plain),
-        f"notebooks/{name}.ipynb": notebook_text(shown),
+        f"downloads/{name}.ipynb": notebooks.to_text(plain),
+        f"notebooks/{name}.ipynb": notebooks.to_text(shown),
     }
 
 
@@ -434,53 +432,6 @@ def with_outputs(plain: dict, executed: dict | None) -> dict:
         cell["execution_count"] = done["execution_count"]
         cell["outputs"] = done["outputs"]
     return plain
-
-
-def notebook(text: str) -> dict:
-    """A program in percent format as a notebook without outputs."""
-    cells = []
-    for number, (kind, source, _) in enumerate(split_cells(text), 1):
-        if kind == "markdown":
-            content = markdown_of(source).strip("\n")
-            cells.append(markdown_cell(f"cell-{number}", content))
-            continue
-        cells.append(
-            {
-                "cell_type": "code",
-                "execution_count": None,
-                "id": f"cell-{number}",
-                "metadata": {},
-                "outputs": [],
-                "source": source.strip("\n"),
-            }
-        )
-    kernel = {
-        "display_name": "Python 3",
-        "language": "python",
-        "name": "python3",
-    }
-    return {
-        "cells": cells,
-        "metadata": {
-            "kernelspec": kernel,
-            "language_info": {"name": "python"},
-        },
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
-
-
-def notebook_text(content: dict) -> str:
-    return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
-
-
-def markdown_cell(name: str, text: str) -> dict:
-    return {
-        "cell_type": "markdown",
-        "id": name,
-        "metadata": {},
-        "source": text,
-    }
 
 
 def with_mathematics(cell: dict) -> dict:
@@ -532,14 +483,14 @@ def instead_of_outputs(
         for name in [f"{program.topic}/{path.name}"]
     ]
     if images:
-        cells.append(markdown_cell("figures", "\n\n".join(images)))
+        cells.append(notebooks.markdown_cell("\n\n".join(images)))
     for result in found:
         if result.shown:
             values = value_table(result, anchors=False)
             title = f"What it measured ({DEVICE_NAMES[result.device]})"
             inside = f"<summary>{title}</summary>\n{values}"
             folded = f"<details>\n{inside}\n</details>"
-            cells.append(markdown_cell(f"results-{result.device}", folded))
+            cells.append(notebooks.markdown_cell(folded))
     return cells
 
 
