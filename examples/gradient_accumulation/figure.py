@@ -80,4 +80,5 @@ def tables(results):
         for mistake, title in MISTAKES.items()
         for framework, result in on_cpu(results).items()
     ]
-    return {"mistakes_table": Table(["Points lost", *OPTIMIZERS.values()], rows)}
+    columns = ["Points lost", *OPTIMIZERS.values()]
+    return {"mistakes_table": Table(columns, rows)}

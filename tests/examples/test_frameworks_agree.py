@@ -145,7 +145,12 @@ def test_both_make_the_same_number_of_updates_per_epoch(pair, device):
     assert counted[0] or pair[0].topic == "memory"
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair[0].topic)
+@pytest.mark.parametrize(
+    "pair",
+    # because: a topic that has not been measured since has neither.
+    [pair for pair in PAIRS if any(program.findings for program in pair)],
+    ids=lambda pair: pair[0].topic,
+)
 def test_programs_of_a_pair_share_problem_and_findings(pair):
     shared = [
         [each for each in program.imported if each.kind != "snippet"]

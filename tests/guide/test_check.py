@@ -15,7 +15,7 @@ from _guide import results
 from _guide.check.everything import Examined, check
 from _guide.check.text import Lines
 from _guide.project import Program, is_generated
-from _guide.reference import Reference
+from _guide.reference import Reference, Unknown
 
 pytestmark = pytest.mark.quick
 
@@ -1499,14 +1499,18 @@ def flipped(project: Examined, text: str) -> tuple[str, list[int]]:
         reference = Reference.read(match["value"])
         if not reference or "measured" in match["text"].split():
             continue
-        part, found = project.find(reference)
+        try:
+            part, found = project.find(reference)
+        except Unknown:
+            # What is not there is told without being turned.
+            continue
         if part != "judgements":
             continue
-        (truth,) = {
-            result[part][reference.key]["holds"] for result in found.values()
-        }
-        lists = project.asked(reference).phrases.lists[reference.key]
-        opposite = next(iter(lists[not truth].values()))
+        truths = {r[part][reference.key]["holds"] for r in found.values()}
+        lists = project.asked(reference).phrases.lists.get(reference.key)
+        if len(truths) > 1 or not lists:
+            continue
+        opposite = next(iter(lists[not truths.pop()].values()))
         parts += [text[last : match.start("text")], opposite]
         size += match.start("text") - last
         places.append(size)

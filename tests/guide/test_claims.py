@@ -299,8 +299,8 @@ BROKEN = {
         "claim 15: text says −21.2, measured −21.3 [−23.0–−20.0] (small.cpu:",
     ),
     "a number in words": (
-        ">50</data> \\\nof",
-        ">50</data> \\\nand ¦a third of",
+        ">50</data> of",
+        ">50</data> and ¦a third of",
         "claim 5: a bare number, a third of;",
     ),
     "words that do not hold": (
