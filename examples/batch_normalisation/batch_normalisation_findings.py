@@ -60,7 +60,8 @@ def keep_ghosts(found, runs):
     layer = accuracy_of(runs["layer", GRADIENT_BATCH_SIZE])
     for (kind, size), run in runs.items():
         name = size if kind == "batch" else kind
-        found.mean(f"ghost.accuracy.{name}", accuracy_of(run), "percent")
+        if name not in GHOST_SIZES[1:-1]:
+            found.mean(f"ghost.accuracy.{name}", accuracy_of(run), "percent")
         if kind == "batch" and size != GRADIENT_BATCH_SIZE:
             lost = whole - accuracy_of(run)
             found.mean(f"ghost.lost.{size}", lost, POINTS)
@@ -122,10 +123,10 @@ def keep_sizes(found, runs):
     for other in KINDS[1:]:
         behind = keep_behind(other, "epochs", GRADIENT_BATCH_SIZE)
         found.judge(f"batch_leads_{other}_at_128", behind < -MARGIN_POINTS)
+    for other in ("layer", "group"):
         behind = keep_behind(other, "epochs", smallest)
         if other == "group":
             found.judge("two_are_behind_group.epochs", behind > MARGIN_POINTS)
-    for other in ("layer", "group"):
         behind = keep_behind(other, "updates", smallest)
         found.judge(f"two_are_behind_{other}.updates", behind > MARGIN_POINTS)
         if not SHORT:

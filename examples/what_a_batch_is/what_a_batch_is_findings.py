@@ -39,8 +39,10 @@ def keep_counts(found, counts):
     for case in COUNTED:
         seen, key = counts["kept", *case], case_key(*case)
         found.exact(f"updates.kept.{key}", seen["updates"], "updates")
-        last = seen["last_batch_size"]
-        found.exact(f"last_batch_size.{key}", last, "examples")
+        # No text and no table speaks of these two.
+        if case[:2] not in ((10000, 32), (10000, 64)):
+            last = seen["last_batch_size"]
+            found.exact(f"last_batch_size.{key}", last, "examples")
         agree.append(found[f"updates.kept.{key}"] == count_updates(*case))
     for case in DROPPED:
         seen, key = counts["dropped", *case], case_key(*case)

@@ -120,7 +120,6 @@ def run_without(texts, line, folder):
     return run(*command, folder=folder, BLOCKED=blocked)
 
 
-@pytest.mark.apart
 @pytest.mark.parametrize("line", LINES)
 def test_downloads_need_only_their_install_line(line, tmp_path):
     texts = [program.expanded(short=True) for program in LINES[line]]
@@ -152,7 +151,6 @@ def python(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.apart
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_a_download_runs_after_its_install_line(framework, python, tmp_path):
     program = next(p for p in PROGRAMS if p.framework == framework)

@@ -140,7 +140,9 @@ def test_both_make_the_same_number_of_updates_per_epoch(pair, device):
                 if key.startswith("updates_per_epoch.")
             }
         )
-    assert counted[0] and counted[0] == counted[1]
+    assert counted[0] == counted[1]
+    # Most train by epochs; memory, for one, does not depend on them.
+    assert counted[0] or pair[0].topic == "memory"
 
 
 @pytest.mark.parametrize(

@@ -409,7 +409,6 @@ class PageCheck:
                     f"a typed table with {count} measured cells, at most "
                     f"{MOST_TYPED}; draw it: return it from tables(results) "
                     "in figure.py and embed it, as CONTRIBUTING.md shows",
-                    warning=True,
                 )
 
     # Fences
