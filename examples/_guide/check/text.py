@@ -608,12 +608,15 @@ def number_words(page: Page) -> Iterator[tuple[int, str]]:
     """(offset, words) of what compares or measures, such as half or tenfold."""
     text = page.prose.lower()
     found = []
-    if any(stem in text for stem in MEASURE_STEMS):
-        for match in MEASURE.finditer(text):
-            start, end = match.span()
-            before = text[max(0, start - 20) : start]
-            if match[0] != "half" or not NO_MEASURE.search(before):
-                found.append((start, end))
+    # Not any(…), whose generator takes longer than the search itself.
+    for stem in MEASURE_STEMS:
+        if stem in text:
+            for match in MEASURE.finditer(text):
+                start, end = match.span()
+                before = text[max(0, start - 20) : start]
+                if match[0] != "half" or not NO_MEASURE.search(before):
+                    found.append((start, end))
+            break
     for match in MULTIPLE.finditer(text):
         start = max(0, match.start() - 20)
         count = COUNT_BEFORE.search(text[start : match.start()])
