@@ -74,6 +74,7 @@ def find_root(start: Path | None = None) -> Path:
     )
 
 
+@cache
 def is_generated(path: str) -> bool:
     """Whether `path`, relative to the root, is written by `guide build`."""
     return any(

@@ -141,8 +141,8 @@ def test_both_make_the_same_number_of_updates_per_epoch(pair, device):
             }
         )
     assert counted[0] == counted[1]
-    # Most train by epochs; memory, for one, does not depend on them.
-    assert counted[0] or pair[0].topic == "memory"
+    # Most train by epochs; what these measure does not depend on them.
+    assert counted[0] or pair[0].topic in ("gradient_noise", "memory")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import importlib.util
 import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 BENCH = Path(__file__).parents[1] / "bench"
@@ -25,13 +26,28 @@ def seconds_of_check(root: Path) -> float:
     return spent + after.ru_stime - before.ru_stime
 
 
+def seconds_here():
+    """A second of the core for which the bound was set, in those of this one.
+
+    That one added so many numbers in a second.
+    """
+    start = time.process_time()
+    total = 0
+    for number in range(34_000_000):
+        total += number
+    return time.process_time() - start
+
+
 def test_a_thousand_pages_take_less_than_a_second(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(BENCH)
     spec = importlib.util.spec_from_file_location("bench", BENCH / "check.py")
     bench = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(bench)
     bench.make_project(tmp_path)
-    assert min(seconds_of_check(tmp_path) for _ in range(3)) < 1
+    # In turns, since what a second holds differs from machine to machine.
+    pairs = [(seconds_of_check(tmp_path), seconds_here()) for _ in range(3)]
+    check, second = map(min, zip(*pairs))
+    assert check < second
 
 
 def test_the_check_imports_no_framework_and_no_builder(tmp_path):
