@@ -279,7 +279,7 @@ def ci_run(clone, make=RECORDER, chromium=True):
 def test_ci_tests_and_builds_within_its_budget(clone):
     status, output, calls = ci_run(clone)
     assert status == 0, output
-    assert calls == ["make test", "make site BUDGET=9m"]
+    assert calls == ["make test", "make site BUDGET=30s"]
     assert output.count("\n") == 2
 
 
@@ -298,4 +298,4 @@ def test_ci_installs_chromium_where_there_is_none(clone):
         ]
     else:
         assert calls[0].startswith("sudo -n env")
-    assert calls[-1] == "make site BUDGET=9m"
+    assert calls[-1] == "make site BUDGET=30s"
