@@ -20,6 +20,8 @@ DEVICE_NAMES = {"cpu": "CPU", "gpu": "GPU"}
 # What two programs of a topic share stands once, in TOPIC_problem.py and
 # TOPIC_findings.py.
 SIBLINGS = ("problem", "findings")
+# What a file may import of ours.
+ANY_KIND = (*SIBLINGS, "snippet")
 
 # What `guide build` writes under docs/; git ignores the same paths.
 GENERATED = (
@@ -115,10 +117,15 @@ class Source:
     @cached_property
     def imported(self) -> list[Source]:
         """What of ours it imports, and what that imports, in their order."""
+        return self._with_theirs(ANY_KIND)
+
+    def _with_theirs(self, kinds: tuple[str, ...]) -> list[Source]:
+        """What it imports of these kinds, each behind what that imports."""
         found: dict[Source, None] = {}
         for match in ANY_OF_OURS.finditer(self.text):
             source = self._source(match)
-            found |= dict.fromkeys([*source.imported, source])
+            if source.kind in kinds:
+                found |= dict.fromkeys([*source.imported, source])
         return list(found)
 
     def _source(self, match: re.Match) -> Source:
@@ -227,12 +234,7 @@ class Program(Source):
     @cached_property
     def experiment(self) -> list[Source]:
         """What it imports beside its findings, in order."""
-        found: dict[Source, None] = {}
-        for match in ANY_OF_OURS.finditer(self.text):
-            source = self._source(match)
-            if source.kind != "findings":
-                found |= dict.fromkeys([*source.imported, source])
-        return list(found)
+        return self._with_theirs(("problem", "snippet"))
 
     @cached_property
     def code_hash(self) -> str:

@@ -89,8 +89,6 @@ class PageCheck:
         self.page = page
         self.programs = {program.name: program for program in programs}
         self.in_cell = path.endswith(".py")
-        # Targets that lead to a page, which most texts name again and again.
-        self.sound_links: set[str] = set()
 
     @cached_property
     def lines(self) -> Lines:
@@ -325,8 +323,6 @@ class PageCheck:
             )
 
     def check_page_link(self, link: Link) -> None:
-        if link.target in self.sound_links:
-            return
         target = link.target.partition("#")[0].partition("?")[0]
         if not target.endswith(".md") or re.match(
             r"/|[a-z][a-z0-9+.-]*:", target
@@ -335,7 +331,6 @@ class PageCheck:
         path = f"{posixpath.dirname(self.path)}/{target}".lstrip("/")
         path = posixpath.normpath(path)
         if is_generated(path) or self.project.is_file(path):
-            self.sound_links.add(link.target)
             return
         near = closest(path, self.project.pages)
         self.tell(
