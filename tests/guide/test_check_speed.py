@@ -27,9 +27,10 @@ def seconds_of_check(root: Path) -> float:
 
 
 def seconds_here():
-    """A second of the core for which the bound was set, in those of this one.
+    """What stands for a second: the time to add so many numbers here.
 
-    That one added so many numbers in a second.
+    Where the bound of a second was set, the check took about half of it. On a
+    slower core that check took 0.87 s, and half of these additions 0.84 s.
     """
     start = time.process_time()
     total = 0
