@@ -29,11 +29,13 @@ from pymdownx.snippets import (
 )
 from pytest_codeblocks import plugin
 
+from _guide.project import is_generated
+
 OPENING = re.compile(r"(?P<indent>[ \t]*)(?P<fence>`{3,}|~{3,})(?P<info>.*)")
 LANGUAGE = re.compile(
     r"\s*(?:\{[^}]*?\.(?P<attribute>[\w+-]+)|(?P<plain>[\w+-]+))"
 )
-INCLUDE = re.compile(r"\s*;*-+8<-")
+INCLUDE = re.compile(r"\s*;*-+8<-+\s*(?:\"(?P<file>[^\":]*))?")
 ALIASES = {"py": "python", "python3": "python"}
 
 run_shell = plugin.TestBlock.runtest
@@ -81,8 +83,12 @@ def expand(path: Path, include: SnippetPreprocessor) -> list[tuple[str, int]]:
     found = []
     lines = path.read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines, 1):
-        if not INCLUDE.match(line):
+        included = INCLUDE.match(line)
+        if not included:
             found.append((line, number))
+            continue
+        # A table that is drawn holds no code, and need not be drawn yet.
+        if is_generated(included["file"] or ""):
             continue
         if not line.strip(" \t;-8<"):
             raise pytest.Collector.CollectError(

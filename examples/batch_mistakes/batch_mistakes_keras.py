@@ -213,7 +213,7 @@ observed["all_tokens"] = compare_tokens(build_model, update_by_all_tokens)
 
 # %%
 # --8<-- [start:batch_norm]
-def build_with_batch_norm(seed, layer=keras.layers.BatchNormalization):
+def build_normalised(seed, layer):
     keras.utils.set_random_seed(seed)
     return keras.Sequential(
         [
@@ -226,10 +226,14 @@ def build_with_batch_norm(seed, layer=keras.layers.BatchNormalization):
     )
 
 
+def build_with_batch_norm(seed):
+    return build_normalised(seed, keras.layers.BatchNormalization)
+
+
 # --8<-- [end:batch_norm]
 # --8<-- [start:layer_norm]
 def build_with_layer_norm(seed):
-    return build_with_batch_norm(seed, keras.layers.LayerNormalization)
+    return build_normalised(seed, keras.layers.LayerNormalization)
 
 
 # --8<-- [end:layer_norm]

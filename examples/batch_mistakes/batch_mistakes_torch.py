@@ -200,16 +200,20 @@ observed["all_tokens"] = compare_tokens(build_model, update_by_all_tokens)
 
 # %%
 # --8<-- [start:batch_norm]
-def build_with_batch_norm(seed, layer=nn.BatchNorm1d):
+def build_normalised(seed, layer):
     first, activation, last = build_model(seed)
     norm = layer(HIDDEN_UNITS, eps=EPSILON)
     return nn.Sequential(first, norm, activation, last)
 
 
+def build_with_batch_norm(seed):
+    return build_normalised(seed, nn.BatchNorm1d)
+
+
 # --8<-- [end:batch_norm]
 # --8<-- [start:layer_norm]
 def build_with_layer_norm(seed):
-    return build_with_batch_norm(seed, nn.LayerNorm)
+    return build_normalised(seed, nn.LayerNorm)
 
 
 # --8<-- [end:layer_norm]
@@ -366,12 +370,15 @@ class NoisyExamples:
 
 # --8<-- [end:same_noise]
 # --8<-- [start:new_noise]
-class FreshlyNoisyExamples(NoisyExamples):
+class FreshlyNoisyExamples:
     def __init__(self, x):
         self.x = x
         # It keeps its state from epoch to epoch, in the main process only: each
         # worker gets a copy in the same state. torch.rand is right in both.
         self.random = torch.Generator().manual_seed(FIRST_SEED)
+
+    def __len__(self):
+        return len(self.x)
 
     def __getitem__(self, index):
         example = self.x[index]

@@ -4,7 +4,7 @@
 # Measures the time of an update against batch size for three networks, how
 # far that is from the machine's limit, and the time to a target accuracy.
 #
-# - Install: `pip install keras tensorflow scikit-learn mnist1d`
+# - Install: `pip install keras tensorflow scipy mnist1d`
 # - Runs on: `cpu`, `gpu`
 # - Expected: `1` minute
 # - Timing: `alone`
@@ -17,162 +17,78 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
 os.environ["TF_NUM_INTEROP_THREADS"] = "1"
 
-import gc
 import time
 
 import keras
 import numpy as np
-from keras import ops
-from mnist1d.data import get_dataset_args, make_dataset
-from scipy import stats
+from keras import layers, ops
 
-from snippets.mean_interval import mean_interval
+from snippets.build_mlp_keras import build_mlp_keras
 from snippets.measure_throughput_keras import measure_throughput_keras
+from snippets.time_in_turns import time_in_turns
 from snippets.train_rates_keras import train_rates_keras
-
-# %% [markdown]
-# ## Settings
-#
-# The device is found. A GPU also gets wide networks, since small ones cannot
-# keep it busy. `SHORT = True` gives a run of seconds, to see it work; its
-# numbers mean nothing.
-
-# %%
-SHORT = False
-
-NUM_FEATURES = 40
-NUM_CLASSES = 10
-# Height and width of an image, in pixels.
-IMAGE_SIZE = 28
-# Characters in a text, and characters that there are.
-TEXT_LENGTH = 32
-VOCABULARY = 64
-NUM_HEADS = 4
-NUM_BLOCKS = 2
-# Units, channels of the first convolution, size of an embedding.
-WIDTHS = {"mlp": 128, "cnn": 16, "transformer": 64}
-GPU_WIDTHS = {"wide_mlp": 4096, "wide_cnn": 128, "wide_transformer": 1024}
-BATCH_SIZES = {
-    "mlp": [1, 4, 16, 64, 256, 1024, 4096],
-    "cnn": [1, 2, 4, 8, 16, 32, 64, 128, 256],
-    "transformer": [1, 2, 4, 8, 16, 32, 64],
-}
-GPU_BATCH_SIZES = {
-    "mlp": [1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144],
-    "cnn": [1, 16, 64, 256, 1024, 4096, 16384],
-    "transformer": [1, 16, 64, 256, 1024, 4096],
-    "wide_mlp": [1, 16, 256, 1024, 4096, 16384],
-    "wide_cnn": [1, 16, 64, 256, 1024],
-    "wide_transformer": [1, 4, 16, 64, 256],
-}
-# The square matrices that are multiplied, in rows, and what is copied.
-MATRIX_SIZE = {"cpu": 1024, "gpu": 8192}
-COPY_MEGABYTES = {"cpu": 128, "gpu": 1024}
-LEARNING_RATE = 0.001
-NUM_REPEATS = 5 if SHORT else 12
-BLOCK_SECONDS = 0.0 if SHORT else 0.03
-# New networks, for the time of a first update.
-NUM_FIRST = 2 if SHORT else 10
-FIRST_BATCH_SIZE = 64
-# Numbers that an update with Adam reads or writes for each weight: the
-# weight forward and backward, the gradient; then Adam reads four, writes
-# three.
-WEIGHT_PASSES = 10
-
-# The time to a target, for the multilayer perceptron.
-TARGET_SIZES = [16, 64, 1024] if SHORT else [16, 64, 256, 1024, 4096]
-REFERENCE_BATCH_SIZE = 64
-# Devices that share each batch evenly; their exchange is taken to be free.
-DEVICES = [1, 4, 16]
-# Examples: training, validation, test.
-SPLIT = [4096, 500, 500]
-TARGET_ACCURACY = 0.2 if SHORT else 0.5
-# Learning rates of Adam for each size.
-RATES = {
-    16: [0.00125, 0.0025, 0.005, 0.01],
-    64: [0.0025, 0.005, 0.01, 0.02],
-    256: [0.005, 0.01, 0.02],
-    1024: [0.005, 0.01, 0.02, 0.04],
-    4096: [0.005, 0.01, 0.02, 0.04],
-}
-MOST_UPDATES = 8 if SHORT else 4000
-# A look comes after this many times the updates of the one before.
-LOOK_FACTOR = 1.06
-NUM_SEEDS = 2 if SHORT else 10
-FIRST_SEED = 500
-# "Clearly" more is more than this factor, "far" more than the second. Set
-# beforehand.
-MARGIN_FACTOR = 1.5
-FAR_FACTOR = 10.0
+from throughput_findings import throughput_findings
+from throughput_problem import *
 
 # %% [markdown]
 # ## Device
+#
+# Float32 in full, in the networks as in the product that is the limit.
 
 # %%
 backend = keras.backend.backend()
+if backend not in ("tensorflow", "torch"):
+    raise ValueError(f"this program has no path for the {backend} backend")
 if backend == "tensorflow":
     import tensorflow as tf
 
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
-    # Float32 in full, in the networks as in the product that is the limit.
     tf.config.experimental.enable_tensor_float_32_execution(False)
-elif backend == "torch":
+else:
     import torch
 
     on_gpu = torch.cuda.is_available()
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
-else:
-    raise ValueError(f"this program has no path for the {backend} backend")
 machine = "gpu" if on_gpu else "cpu"
-batch_sizes = GPU_BATCH_SIZES if on_gpu else BATCH_SIZES
-widths = WIDTHS | (GPU_WIDTHS if on_gpu else {})
+widths, batch_sizes = settings_for(machine)
+
 
 # %% [markdown]
 # ## Networks
 #
-# A multilayer perceptron, a convolutional network for images and a
-# transformer that predicts each next character. Of the last two only the
-# time is measured, so they get random data.
+# A multilayer perceptron, a convolutional network and a transformer, whose
+# epsilon is PyTorch's.
 
 
 # %%
-def build_model(seed, width=WIDTHS["mlp"]):
+IMAGE_SHAPE = (IMAGE_SIZE, IMAGE_SIZE, 1)
+
+
+def build_mlp(seed, width):
+    return build_mlp_keras([NUM_FEATURES, width, width, NUM_CLASSES], seed)
+
+
+def build_cnn(seed, width):
     keras.utils.set_random_seed(seed)
     return keras.Sequential(
         [
-            keras.Input((NUM_FEATURES,)),
-            keras.layers.Dense(width, activation="relu"),
-            keras.layers.Dense(width, activation="relu"),
-            keras.layers.Dense(NUM_CLASSES),
+            keras.Input(IMAGE_SHAPE),
+            layers.Conv2D(width, 3, padding="same", activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Conv2D(2 * width, 3, padding="same", activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dense(NUM_CLASSES),
         ]
     )
 
 
-def build_cnn(seed, width=WIDTHS["cnn"]):
+def build_transformer(seed, width):
     keras.utils.set_random_seed(seed)
-    return keras.Sequential(
-        [
-            keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1)),
-            keras.layers.Conv2D(width, 3, padding="same", activation="relu"),
-            keras.layers.MaxPooling2D(2),
-            keras.layers.Conv2D(
-                2 * width, 3, padding="same", activation="relu"
-            ),
-            keras.layers.MaxPooling2D(2),
-            keras.layers.Flatten(),
-            keras.layers.Dense(NUM_CLASSES),
-        ]
-    )
-
-
-def build_transformer(seed, width=WIDTHS["transformer"]):
-    keras.utils.set_random_seed(seed)
-    layers = keras.layers
     tokens = keras.Input((TEXT_LENGTH,), dtype="int32")
     x = layers.Embedding(VOCABULARY, width)(tokens)
     for _ in range(NUM_BLOCKS):
-        # Epsilon as in PyTorch.
         normed = layers.LayerNormalization(epsilon=1e-5)(x)
         x += layers.MultiHeadAttention(NUM_HEADS, width // NUM_HEADS)(
             normed, normed, use_causal_mask=True
@@ -185,7 +101,7 @@ def build_transformer(seed, width=WIDTHS["transformer"]):
 
 
 builders = {
-    "mlp": build_model,
+    "mlp": build_mlp,
     "cnn": build_cnn,
     "transformer": build_transformer,
 }
@@ -196,27 +112,14 @@ def build(name, seed=FIRST_SEED):
     return builders[kind](seed, widths[name])
 
 
-def compiled(model):
-    """The model with its loss: the mean over examples and characters."""
+def compiled(name):
+    """A model with its loss: the mean over examples and characters."""
+    model = build(name)
     model.compile(
         optimizer=keras.optimizers.Adam(LEARNING_RATE),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
     return model
-
-
-def random_data(name):
-    """As many examples as the largest batch of a network has."""
-    random = np.random.default_rng(FIRST_SEED)
-    count = max(batch_sizes[name])
-    if name.endswith("transformer"):
-        texts = random.integers(VOCABULARY, size=(count, TEXT_LENGTH + 1))
-        return texts[:, :-1].astype("int32"), texts[:, 1:].astype("int32")
-    shape = (NUM_FEATURES,)
-    if name.endswith("cnn"):
-        shape = (IMAGE_SIZE, IMAGE_SIZE, 1)
-    x = random.normal(size=(count, *shape)).astype("float32")
-    return x, random.integers(NUM_CLASSES, size=count).astype("int32")
 
 
 num_weights = {name: build(name).count_params() for name in widths}
@@ -225,526 +128,91 @@ print("weights:", num_weights)
 # %% [markdown]
 # ## The machine's limit
 #
-# A large product of matrices and a large copy, before and between the
-# networks, so that a slow moment falls on all of them.
-
+# A large product of matrices and a large copy. A GPU is done when a number of
+# the result is there.
 
 # %%
-rows = 64 if SHORT else MATRIX_SIZE[machine]
+rows, numbers = MATRIX_SIZE[machine], COPIED_NUMBERS[machine]
 matrix = keras.random.uniform((rows, rows), seed=FIRST_SEED)
-numbers = 1000 if SHORT else COPY_MEGABYTES[machine] * 10**6 // 4
 if on_gpu:
     source = keras.random.uniform((numbers,), seed=FIRST_SEED)
 else:
     source, target = np.ones((2, numbers), "float32")
 
 
-def seconds_of(work):
-    start = time.perf_counter()
-    result = work()
-    # A GPU is done when a number of the result is there.
-    if on_gpu and hasattr(result, "shape"):
-        ops.convert_to_numpy(result[:1])
-    return time.perf_counter() - start
+def multiply():
+    ops.convert_to_numpy(ops.matmul(matrix, matrix)[0, 0])
 
 
 def copy_memory():
     if on_gpu:
         # Reads and writes as much as a copy, which is none in TensorFlow.
-        return source + 1.0
-    return np.copyto(target, source)
+        ops.convert_to_numpy((source + 1.0)[0])
+    else:
+        np.copyto(target, source)
 
 
-def measure_limits(num_repeats):
-    """Add to operations per second, and to bytes read and written."""
-    gc.disable()
-    for _ in range(num_repeats):
-        seconds = seconds_of(lambda: ops.matmul(matrix, matrix))
-        matrix_rates.append(2 * rows**3 / seconds)
-        seconds = seconds_of(copy_memory)
-        copy_rates.append(2 * 4 * numbers / seconds)
-    gc.enable()
-
-
-matrix_rates, copy_rates = [], []
-measure_limits(2)
-matrix_rates.clear()
-copy_rates.clear()
+limits = {"product": multiply, "copy": copy_memory}
+limit_seconds = time_in_turns(limits, NUM_REPEATS, 0, time.perf_counter)
 
 # %% [markdown]
 # ## Throughput
 #
-# Plain loops of `train_on_batch`, one network after the other; the sizes of a
-# network take turns in random order.
+# Plain loops of `train_on_batch`; the sizes of a network take turns in random
+# order.
+
 
 # %%
-throughput = {}
-for name in widths:
-    measure_limits(4)
-    throughput[name] = measure_throughput_keras(
-        compiled(build(name)),
-        *random_data(name),
+def measure(name):
+    return measure_throughput_keras(
+        compiled(name),
+        *random_data(name, max(batch_sizes[name]), IMAGE_SHAPE),
         batch_sizes[name],
         num_repeats=NUM_REPEATS,
         block_seconds=BLOCK_SECONDS,
     )
-    print("measured:", name)
-measure_limits(4)
-print(f"product: {np.median(matrix_rates):.2g} operations per second")
-print(f"copy: {np.median(copy_rates):.2g} bytes per second")
+
+
+throughput = {name: measure(name) for name in widths}
 
 # %% [markdown]
 # ## The first update
 #
-# Of new networks, in a process that has trained others before. Updates of the
-# same batch size follow, then a second size, then a third.
+# It builds and traces.
 
 
 # %%
-def first_updates():
-    """Seconds: first update, a later one, second size, third size."""
-    model = compiled(build("mlp"))
-    x, y = map(ops.convert_to_tensor, random_data("mlp"))
-
-    def update(size):
-        model.train_on_batch(x[:size], y[:size])
-
-    first = seconds_of(lambda: update(FIRST_BATCH_SIZE))
-    later = [seconds_of(lambda: update(FIRST_BATCH_SIZE)) for _ in range(9)]
-    second = seconds_of(lambda: update(FIRST_BATCH_SIZE - 1))
-    third = seconds_of(lambda: update(FIRST_BATCH_SIZE - 2))
-    return first, np.median(later), second, third
+def start():
+    model = compiled("mlp")
+    data = random_data("mlp", FIRST_BATCH_SIZE, None)
+    x, y = map(ops.convert_to_tensor, data)
+    return lambda size: model.train_on_batch(x[:size], y[:size])
 
 
-gc.disable()
-first, later, second, third = np.transpose(
-    [first_updates() for _ in range(NUM_FIRST)]
-)
-gc.enable()
+first_seconds = time_first_updates(start)
 
 # %% [markdown]
-# ## Time to a target
+# ## Train to the target
 #
-# MNIST-1D, drawn anew for each seed. All seeds and rates of a batch size are
-# trained at once; how long an update takes was measured above, in a plain
-# loop. A rate is chosen where the last seed reaches the target soonest on
-# validation data; the updates are those to the target on test data.
+# `train_rates_keras` trains all seeds and rates of a batch size at once.
 
 
 # %%
-SEEDS = [FIRST_SEED + number for number in range(NUM_SEEDS)]
-
-
-def draw(seed):
-    """Inputs and labels of a new MNIST-1D."""
-    arguments = get_dataset_args()
-    arguments.seed = seed
-    arguments.num_samples = sum(SPLIT) // 10 * 10 + 10
-    made = make_dataset(arguments)
-    return [
-        np.concatenate([made[key], made[f"{key}_test"]])[: sum(SPLIT)]
-        for key in "xy"
-    ]
-
-
-# Inputs [seeds, examples, features] and labels [seeds, examples].
-x, y = map(np.stack, zip(*map(draw, SEEDS)))
-x, y = x.astype("float32"), y.astype("int32")
-
-
-def count_updates(batch_size):
-    """Updates of one epoch, counted while the data are gone through."""
-    return len(range(0, SPLIT[0], batch_size))
-
-
-def parts_for(num_rates):
-    """All data sets once for each rate, in the order of the models."""
-    ends = np.cumsum(SPLIT)
-    return [
-        [
-            np.tile(part, (num_rates, *[1] * (part.ndim - 1)))
-            for part in (x[:, start:end], y[:, start:end])
-        ]
-        for start, end in zip([0, *ends], ends)
-    ]
-
-
-def train(batch_size, rates, checkpoints, stop):
-    """{"validation" and "test": accuracy [checkpoints, rates, seeds]}."""
-    train_part, validation, test = parts_for(len(rates))
-    history = train_rates_keras(
-        [build("mlp", seed) for _ in rates for seed in SEEDS],
-        [rate for rate in rates for _ in SEEDS],
-        *train_part,
-        [(checkpoints[-1], batch_size, 1.0)],
-        checkpoints,
-        {"validation": validation, "test": test},
-        seed=FIRST_SEED + batch_size,
-        optimizer="adam",
-        stop=stop,
-    )
-    return {
-        part: found["accuracy"].reshape(-1, len(rates), NUM_SEEDS)
-        for part, found in history.items()
-    }
-
-
-# Dense enough to tell the sizes apart.
-checkpoints = [1]
-while checkpoints[-1] < MOST_UPDATES:
-    checkpoints.append(
-        max(checkpoints[-1] + 1, int(LOOK_FACTOR * checkpoints[-1]))
+def train(seeds, rates, parts, phases, looks, **options):
+    models = [build("mlp", seed) for seed in seeds]
+    fit, validation, test = parts
+    check = {"validation": validation, "test": test}
+    return train_rates_keras(
+        models, rates, *fit, phases, looks, check, **options
     )
 
 
-def stop(history):
-    """Whether all that is needed of this batch size has been seen.
-
-    At the rate where the last seed is soonest on validation data, every seed
-    has to reach the target on test data too.
-    """
-    reached = {
-        part: np.stack(found["accuracy"]) >= TARGET_ACCURACY
-        for part, found in history.items()
-    }
-    first = reached["validation"].argmax(axis=0).astype(float)
-    first[~reached["validation"].any(axis=0)] = np.inf
-    last_seed = first.reshape(-1, NUM_SEEDS).max(axis=1)
-    chosen = last_seed.argmin()
-    there = reached["test"].any(axis=0).reshape(-1, NUM_SEEDS)[chosen]
-    return bool(np.isfinite(last_seed[chosen]) and there.all())
-
-
-runs = {}
-for size in TARGET_SIZES:
-    runs[size] = train(size, RATES[size], checkpoints, stop)
-    print("trained with batches of", size)
-updates_per_epoch = {size: count_updates(size) for size in TARGET_SIZES}
+runs = train_to_target(train)
 
 # %% [markdown]
-# ## Measure
-#
-# Ratios of times pair the repeats; their median is reported. All that a clock
-# gave is marked as timing.
+# ## What was found
 
 # %%
-FEW = {"because": "short run"} if SHORT else {}
-NOT_REACHED = "not every seed reached the target"
-values, inside = {}, {}
-
-
-def put(key, samples, unit):
-    """Store the mean over the seeds with its interval."""
-    samples = np.asarray(samples, dtype=float)
-    if not np.isfinite(samples).all():
-        values[key] = {"value": None, "unit": unit, "reason": NOT_REACHED}
-        return
-    mean, low, high = mean_interval(samples)
-    values[key] = {"value": mean, "ci": [low, high], "n": len(samples)}
-    values[key] |= {"unit": unit} | FEW
-
-
-def median_interval(samples):
-    """Median, low, high: two of the samples, whatever their distribution.
-
-    A few repeats that something else disturbed do not move it.
-    """
-    ordered, count = np.sort(samples), len(samples)
-    # So many lie below the median of all by chance in one of forty.
-    rank = max(1, int(stats.binom.ppf(0.025, count, 0.5)))
-    return np.array([np.median(ordered), ordered[rank - 1], ordered[-rank]])
-
-
-def put_ratio(key, over, under, unit="ratio", factor=1.0):
-    """Store the ratio of two lists of times or rates, pair by pair."""
-    count = min(len(over), len(under))
-    ratios = factor * np.array(over[:count]) / np.array(under[:count])
-    middle, low, high = median_interval(ratios)
-    values[key] = {"value": middle, "ci": [low, high], "n": count}
-    values[key] |= {"unit": unit, "timing": True} | FEW
-
-
-def put_knee(key, ends, unit):
-    """Store a value with its interval, [value, low, high], from the snippet."""
-    values[key] = {"unit": unit, "timing": True}
-    if np.isfinite(ends).all():
-        values[key] |= {"value": ends[0], "ci": [ends[1], ends[2]]}
-        values[key] |= {"n": NUM_REPEATS} | FEW
-    else:
-        why = "the time of an update does not grow with the batch"
-        values[key] |= {"value": None, "reason": why}
-
-
-def put_exact(key, value, unit, timing=False):
-    values[key] = {"value": value, "unit": unit, "exact": True}
-    values[key] |= {"timing": True} if timing else {}
-
-
-def low(key):
-    return (values[key].get("ci") or [-np.inf])[0]
-
-
-def high(key):
-    return (values[key].get("ci") or [0, np.inf])[1]
-
-
-def count_operations(name):
-    """Floating-point operations of training on one example.
-
-    Of the matrix products and convolutions: a multiplication and an addition
-    each. Backward costs two products for each one forward, but the first
-    layer's inputs need no gradient.
-    """
-    width, kind = widths[name], name.removeprefix("wide_")
-    if kind == "mlp":
-        first = NUM_FEATURES * width
-        others = width * width + width * NUM_CLASSES
-    elif kind == "cnn":
-        first = IMAGE_SIZE**2 * 9 * width
-        others = (IMAGE_SIZE // 2) ** 2 * 9 * width * 2 * width
-        others += (IMAGE_SIZE // 4) ** 2 * 2 * width * NUM_CLASSES
-    else:
-        first = 0
-        block = 12 * width**2 + 2 * TEXT_LENGTH * width
-        others = TEXT_LENGTH * (NUM_BLOCKS * block + width * VOCABULARY)
-    return 2 * (2 * first + 3 * others)
-
-
-for name, found in throughput.items():
-    sizes, seconds = batch_sizes[name], found["seconds"]
-    smallest, largest = sizes[0], sizes[-1]
-    operations = count_operations(name)
-    put_exact(f"operations.{name}", operations, "operations")
-    put_exact(f"weights.{name}", num_weights[name], "weights")
-    for size in sizes:
-        rate = operations * size / seconds[size]
-        put_ratio(
-            f"matrix_share.{name}.{size}", rate, matrix_rates, "percent", 100
-        )
-        if size == smallest:
-            continue
-        put_ratio(
-            f"gain.{name}.{size}",
-            seconds[smallest],
-            seconds[size],
-            factor=size / smallest,
-        )
-        key = f"update_time.{name}.{size}"
-        put_ratio(key, seconds[size], seconds[smallest])
-    rates = found["examples_per_second"]
-    best = max(sizes, key=rates.get)
-    put_exact(f"best_size.{name}", best, "examples", timing=True)
-    values[f"best_share.{name}"] = values[f"matrix_share.{name}.{best}"]
-    put_ratio(
-        f"last_gain.{name}",
-        seconds[sizes[-2]],
-        seconds[largest],
-        factor=largest / sizes[-2],
-    )
-    ends = np.array([found["knee"], found["low"], found["high"]])
-    put_knee(f"knee.{name}", ends, "examples")
-    # The fixed part of the time of the smallest batch.
-    share = 100 * ends / (ends + smallest)
-    put_knee(f"fixed_share.{name}", share, "percent")
-    put_exact(f"misfit.{name}", 100 * found["misfit"], "percent", timing=True)
-    moving = WEIGHT_PASSES * 4 * num_weights[name] / np.array(copy_rates)
-    put_ratio(
-        f"weights_share.{name}", moving, seconds[smallest], "percent", 100
-    )
-    print(f"{name}: knee {found['knee']:.3g}, best size {best}")
-
-put_ratio("balance", matrix_rates, copy_rates, "operations per byte")
-put_ratio("first_update", first, later)
-put_ratio("second_size", second, later)
-put_ratio("third_size", third, later)
-put_ratio(
-    "first_update_in_epochs",
-    first,
-    later,
-    "epochs",
-    FIRST_BATCH_SIZE / SPLIT[0],
+results = throughput_findings(
+    machine, num_weights, throughput, limit_seconds, first_seconds, runs
 )
-
-
-def first_reached(accuracy):
-    """Updates to the target [...]; inf where it was not reached."""
-    reached = accuracy >= TARGET_ACCURACY
-    updates = np.array(checkpoints, dtype=float)[reached.argmax(axis=0)]
-    return np.where(reached.any(axis=0), updates, np.inf)
-
-
-draws = np.random.default_rng(FIRST_SEED).integers(
-    NUM_SEEDS, size=(1000, NUM_SEEDS)
-)
-updates_to = {}
-for size, accuracy in runs.items():
-    updates = first_reached(accuracy["validation"])
-    index = updates.max(axis=1).argmin()
-    found = updates[:, draws].max(axis=2).argmin(axis=0)
-    ends = np.quantile(found, [0.025, 0.975]).round().astype(int)
-    ends = [min(ends[0], index), max(ends[1], index)]
-    key, powers = f"rate.{size}", RATES[size]
-    values[key] = {"value": powers[index], "unit": "rate", "n": NUM_SEEDS}
-    values[key] |= {"ci": [powers[end] for end in ends]} | FEW
-    inside[key] = 0 < index < len(powers) - 1
-    updates_to[size] = first_reached(accuracy["test"])[index]
-    put_exact(f"updates_per_epoch.{size}", updates_per_epoch[size], "updates")
-    put(f"updates_to_target.{size}", updates_to[size], "updates")
-    epochs = updates_to[size] * size / SPLIT[0]
-    put(f"epochs_to_target.{size}", epochs, "epochs")
-
-
-def put_seconds(key, size, other, devices=1, price=1):
-    """Store how much longer the target takes than with another size.
-
-    Several devices share the first size; price multiplies the ratio.
-    Updates vary with the seed and seconds with the machine: their intervals
-    are multiplied end by end, which is wider than it need be.
-    """
-    ratios = updates_to[size] / updates_to[other]
-    values[key] = {"unit": "ratio", "timing": True}
-    if not np.isfinite(ratios).all():
-        values[key] |= {"value": None, "reason": NOT_REACHED}
-        return
-    seconds = throughput["mlp"]["seconds"]
-    paired = price * seconds[size // devices] / seconds[other]
-    middle, low, high = median_interval(paired) * mean_interval(
-        ratios, ratio=True
-    )
-    values[key] |= {"value": middle, "ci": [low, high]} | FEW
-    values[key] |= {"n": min(NUM_SEEDS, NUM_REPEATS)}
-
-
-medians = {
-    size: np.median(seconds)
-    for size, seconds in throughput["mlp"]["seconds"].items()
-}
-for size in TARGET_SIZES:
-    if size != REFERENCE_BATCH_SIZE:
-        put_seconds(f"seconds_to_target.{size}", size, REFERENCE_BATCH_SIZE)
-    put_ratio(
-        f"epoch_time.{size}",
-        updates_per_epoch[size] * throughput["mlp"]["seconds"][size],
-        updates_per_epoch[TARGET_SIZES[0]]
-        * throughput["mlp"]["seconds"][TARGET_SIZES[0]],
-    )
-smallest, largest = TARGET_SIZES[0], TARGET_SIZES[-1]
-quickest = min(
-    TARGET_SIZES, key=lambda size: updates_to[size].mean() * medians[size]
-)
-fastest = min(TARGET_SIZES, key=lambda size: medians[size] / size)
-put_exact("quickest_to_target", quickest, "examples", timing=True)
-put_exact("fastest_per_example", fastest, "examples", timing=True)
-put_seconds("fastest_over_quickest", fastest, quickest)
-put_seconds("smallest_over_quickest", smallest, quickest)
-put_seconds("largest_over_quickest", largest, quickest)
-
-
-def seconds_shared(size, devices):
-    return updates_to[size].mean() * medians[size // devices]
-
-
-# The least seconds that so many devices can do it in, and what they cost.
-for devices in DEVICES:
-    best = min(TARGET_SIZES, key=lambda size: seconds_shared(size, devices))
-    put_exact(f"best_shared.{devices}", best, "examples", timing=True)
-    put_seconds(f"time_shared.{devices}", best, quickest, devices)
-    put_seconds(f"cost_shared.{devices}", best, quickest, devices, devices)
-
-for key, entry in values.items():
-    if entry["value"] is not None:
-        interval = [f"{end:.4g}" for end in entry.get("ci", [])]
-        print(f"{key:32}{entry['value']:12.4g}", *interval)
-
-# %% [markdown]
-# ## Judge
-#
-# A judgement holds when the whole interval is on its side of the margin.
-
-# %%
-judgements = {}
-
-
-def judge(key, holds, *because):
-    judgements[key] = {"holds": bool(holds), "because": list(because)}
-
-
-def judge_more(name, key, margin):
-    judge(name, low(key) > margin, key)
-
-
-for name in widths:
-    sizes = batch_sizes[name]
-    # The same factor between the sizes for all: sixteen.
-    key = f"gain.{name}.{16 * sizes[0]}"
-    judge_more(f"larger_is_faster.{name}", key, MARGIN_FACTOR)
-    judge_more(f"one_is_mostly_fixed_cost.{name}", f"fixed_share.{name}", 50)
-    key = f"update_time.{name}.{sizes[-1]}"
-    judge_more(f"largest_update_is_slower.{name}", key, MARGIN_FACTOR)
-    key = f"weights_share.{name}"
-    judge(f"weights_are_not_the_limit.{name}", high(key) < 50, key)
-    if name in GPU_WIDTHS:
-        judge_more(f"reaches_the_machine.{name}", f"best_share.{name}", 60)
-key = f"epoch_time.{largest}"
-judge("epoch_is_faster_at_the_largest", high(key) < 1 / MARGIN_FACTOR, key)
-judge_more("first_update_is_far_longer", "first_update", FAR_FACTOR)
-judge_more("second_size_is_far_longer", "second_size", FAR_FACTOR)
-judge_more("third_size_is_far_longer", "third_size", FAR_FACTOR)
-judge_more("fastest_per_example_loses", "fastest_over_quickest", 1)
-judge_more("largest_loses", "largest_over_quickest", MARGIN_FACTOR)
-judge_more("smallest_loses", "smallest_over_quickest", MARGIN_FACTOR)
-most = DEVICES[-1]
-key = f"time_shared.{most}"
-judge("sharing_is_faster", high(key) < 1 / MARGIN_FACTOR, key)
-judge_more("sharing_costs_more", f"cost_shared.{most}", MARGIN_FACTOR)
-judge("rates_lie_inside_their_grids", all(inside.values()), *inside)
-for key, judgement in judgements.items():
-    print("yes" if judgement["holds"] else "no ", key)
-print("on the edge:", [key for key, holds in inside.items() if not holds])
-
-# %% [markdown]
-# ## Results
-
-# %%
-series = {}
-
-
-def put_series(name, sizes, keys):
-    """Store values; a key of None is 1, what the others are relative to."""
-    one = {"value": 1.0, "ci": [1.0, 1.0]}
-    entries = [values[key] if key else one for key in keys]
-    ends = [entry.get("ci") or [None, None] for entry in entries]
-    series[name] = {
-        "x": sizes,
-        "y": [entry["value"] for entry in entries],
-        "low": [end[0] for end in ends],
-        "high": [end[1] for end in ends],
-        "unit": values[keys[-1]]["unit"],
-    }
-
-
-for name, found in throughput.items():
-    sizes = batch_sizes[name]
-    for kind in ("gain", "update_time"):
-        keys = [f"{kind}.{name}.{size}" for size in sizes[1:]]
-        put_series(f"{kind}.{name}", sizes, [None, *keys])
-    keys = [f"matrix_share.{name}.{size}" for size in sizes]
-    put_series(f"matrix_share.{name}", sizes, keys)
-    line = found["fixed_seconds"] + found["seconds_per_example"] * np.array(
-        sizes
-    )
-    line /= np.median(found["seconds"][sizes[0]])
-    series[f"line.{name}"] = {"x": sizes, "y": line, "unit": "ratio"}
-for kind in ("epochs", "updates"):
-    keys = [f"{kind}_to_target.{size}" for size in TARGET_SIZES]
-    put_series(kind, TARGET_SIZES, keys)
-keys = [
-    None if size == REFERENCE_BATCH_SIZE else f"seconds_to_target.{size}"
-    for size in TARGET_SIZES
-]
-put_series("seconds", TARGET_SIZES, keys)
-for kind in ("time", "cost"):
-    keys = [f"{kind}_shared.{devices}" for devices in DEVICES]
-    put_series(f"{kind}_shared", DEVICES, keys)
-
-results = {"values": values, "judgements": judgements, "series": series}

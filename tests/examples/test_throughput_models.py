@@ -12,9 +12,16 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-FOLDER = Path(__file__).parents[2] / "examples/throughput"
+from _guide.project import programs
+
+PROGRAMS = {
+    program.framework: program
+    for program in programs(Path(__file__).parents[2])
+    if program.topic == "throughput"
+}
 WANTED = {
-    "build_model",
+    "build_mlp",
+    "build_mlp_torch",
     "build_cnn",
     "build_transformer",
     "Transformer",
@@ -25,9 +32,8 @@ WANTED = {
 
 def names_of(framework):
     """The program's settings, networks and formula; nothing is measured."""
-    text = (FOLDER / f"throughput_{framework}.py").read_text()
     kept = []
-    for node in ast.parse(text).body:
+    for node in ast.parse(PROGRAMS[framework].expanded()).body:
         name = getattr(node, "name", None)
         setting = isinstance(node, ast.Assign) and (
             getattr(node.targets[0], "id", "").isupper()
@@ -37,7 +43,6 @@ def names_of(framework):
             kept.append(node)
     names = {}
     exec(compile(ast.Module(kept, []), framework, "exec"), names)
-    names["widths"] = names["WIDTHS"] | names["GPU_WIDTHS"]
     return names
 
 
@@ -96,7 +101,8 @@ def copy_transformer(model, twin):
 
 
 def test_the_convolutional_networks_are_the_same():
-    model, twin = KERAS["build_cnn"](1), TORCH["build_cnn"](2)
+    width = TORCH["WIDTHS"]["cnn"]
+    model, twin = KERAS["build_cnn"](1, width), TORCH["build_cnn"](2, width)
     with torch.no_grad():
         copy_cnn(model, twin)
     side = TORCH["IMAGE_SIZE"]
@@ -108,8 +114,9 @@ def test_the_convolutional_networks_are_the_same():
 
 
 def test_the_transformers_are_the_same():
-    model = KERAS["build_transformer"](1)
-    twin = TORCH["build_transformer"](2)
+    width = TORCH["WIDTHS"]["transformer"]
+    model = KERAS["build_transformer"](1, width)
+    twin = TORCH["build_transformer"](2, width)
     # Away from zero and one, where biases and norms begin.
     random = np.random.default_rng(0)
     model.set_weights(
@@ -132,8 +139,8 @@ def test_the_transformers_are_the_same():
 
 @pytest.mark.parametrize("name", ["mlp", "cnn", "transformer"])
 def test_the_formula_counts_what_pytorch_counts(name):
-    build = TORCH["build_model" if name == "mlp" else f"build_{name}"]
-    model, batch_size = build(0), 4
+    width = TORCH["WIDTHS"][name]
+    model, batch_size = TORCH[f"build_{name}"](0, width), 4
     shapes = {
         "mlp": (TORCH["NUM_FEATURES"],),
         "cnn": (1, TORCH["IMAGE_SIZE"], TORCH["IMAGE_SIZE"]),
@@ -148,5 +155,4 @@ def test_the_formula_counts_what_pytorch_counts(name):
         with sdpa_kernel(SDPBackend.MATH):
             TORCH["loss_function"](model(x), labels).backward()
     counted = counter.get_total_flops()
-    assert counted == batch_size * TORCH["count_operations"](name)
-    assert KERAS["count_operations"](name) == TORCH["count_operations"](name)
+    assert counted == batch_size * TORCH["count_operations"](name, width)
