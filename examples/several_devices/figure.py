@@ -6,27 +6,29 @@ from _guide.site.style import (
     FRAMEWORK_NAMES,
     batch_axis,
     draw_line,
+    measured,
     new_figure,
 )
+from _guide.site.table import Table, number
 
 BUDGETS = ("epochs", "updates", "seconds")
-
-
-def measured(results):
-    return [
-        (framework, result["series"])
-        for framework in ("keras", "torch")
-        if (result := results.get(f"several_devices_{framework}.cpu"))
-    ]
+EPOCH_SIZES = (97, 101)
+# {what the table counts: key of its value}.
+EPOCHS = {
+    "Handed out again": "repeated.{}.keep",
+    "Last shares differ by": "last_shares_differ.{}.keep",
+    "Devices left with nothing": "empty_shares.{}.keep",
+    "Left out, if the rest is dropped": "left_out.{}.drop",
+}
 
 
 def one_panel(results, name, xlabel, ylabel):
     """Both frameworks in one panel, on logarithmic axes."""
     figure, axes = new_figure()
-    for framework, series in measured(results):
+    for (framework, _), result in measured(results).items():
         draw_line(
             axes[0],
-            series[name],
+            result["series"][name],
             FRAMEWORK_NAMES[framework],
             framework=framework,
         )
@@ -40,8 +42,9 @@ def one_panel(results, name, xlabel, ylabel):
 def accuracy(results, budget):
     found = measured(results)
     figure, axes = new_figure(columns=len(found), height=3.0, sharey=True)
-    for axis, (framework, series) in zip(axes.flat, found):
+    for axis, ((framework, _), result) in zip(axes.flat, found.items()):
         axis.set_title(FRAMEWORK_NAMES[framework])
+        series = result["series"]
         one, two = series["accuracy.one"], series[f"accuracy.two.{budget}"]
         draw_line(axis, one, "one", framework=framework)
         draw_line(axis, two, "two", framework=framework)
@@ -78,3 +81,23 @@ def draw(results):
     for budget in BUDGETS:
         drawn[f"rates_after_equal_{budget}"] = accuracy(results, budget)
     return drawn
+
+
+def tables(results):
+    """Which examples of an epoch the devices get, by the usual tool."""
+    found = measured(results)
+    columns = [
+        f"{FRAMEWORK_NAMES[framework]}, `{size}`"
+        for framework, _ in found
+        for size in EPOCH_SIZES
+    ]
+    rows = [
+        [title]
+        + [
+            number(result["values"][key.format(size)])
+            for result in found.values()
+            for size in EPOCH_SIZES
+        ]
+        for title, key in EPOCHS.items()
+    ]
+    return {"epochs_table": Table(["In an epoch", *columns], rows)}
