@@ -200,9 +200,9 @@ observed["all_tokens"] = compare_tokens(build_model, update_by_all_tokens)
 
 # %%
 # --8<-- [start:batch_norm]
-def build_normalised(seed, layer):
+def build_normalised(seed, norm):
     first, activation, last = build_model(seed)
-    norm = layer(HIDDEN_UNITS, eps=EPSILON)
+    norm = norm(HIDDEN_UNITS, eps=EPSILON)
     return nn.Sequential(first, norm, activation, last)
 
 

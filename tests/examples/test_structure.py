@@ -6,13 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# because: a topic that has not been measured since keeps the form in which it
-# was, with two whole programs.
-FILES = sorted(
-    path
-    for findings in ROOT.glob("examples/[!_]*/*_findings.py")
-    for path in findings.parent.glob("*.py")
-)
+FILES = sorted(ROOT.glob("examples/[!_]*/*.py"))
 # So many equal lines in a row are a second copy.
 COPY = 10
 LONGEST = 500
