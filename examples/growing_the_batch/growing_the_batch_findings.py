@@ -15,6 +15,7 @@ from snippets.keep_findings import keep_findings
 # "The same" is less than this, in percentage points of test accuracy. Set
 # beforehand.
 MARGIN_POINTS = 1.0
+POINTS = "percentage points"
 SMALLEST, LARGEST = START_BATCH_SIZES[0], START_BATCH_SIZES[-1]
 # Of which runs the text tells the loss.
 LOSSES = [("adam", SMALLEST, way) for way in WAYS if way != "decay"]
@@ -42,12 +43,19 @@ def keep_budgets(found, update_seconds):
 
 def keep_gaps(found, runs):
     """Each way less decaying, in accuracy and in validation loss."""
-    for (optimizer, start, way), run in runs.items():
-        if way != "decay":
-            decay = runs[optimizer, start, "decay"]
-            gap = 100 * (run["accuracy"] - decay["accuracy"])
+
+    def gap(optimizer, start, way):
+        """In percentage points of test accuracy, of each seed."""
+        grown, decayed = (
+            runs[optimizer, start, way],
+            runs[optimizer, start, "decay"],
+        )
+        return 100 * (grown["accuracy"] - decayed["accuracy"])
+
+    for optimizer, start, way in runs:
+        if way != "decay" and start in (SMALLEST, LARGEST):
             key = f"gap.{optimizer}.{way}.{start}"
-            found.mean(key, gap, "percentage points")
+            found.mean(key, gap(optimizer, start, way), POINTS)
     for optimizer, start, way in LOSSES:
         grown, decayed = (
             capped(runs[optimizer, start, each]["loss"][-1])
@@ -59,8 +67,8 @@ def keep_gaps(found, runs):
         accuracy = runs["momentum", start, "decay"]["accuracy"]
         found.mean(f"accuracy.momentum.decay.{start}", accuracy, "share")
     for optimizer in OPTIMIZERS:
-        keys = [f"gap.{optimizer}.grow.{start}" for start in START_BATCH_SIZES]
-        found.line(f"gap.{optimizer}", START_BATCH_SIZES, keys)
+        gaps = [gap(optimizer, start, "grow") for start in START_BATCH_SIZES]
+        found.curve(f"gap.{optimizer}", START_BATCH_SIZES, gaps, POINTS)
 
 
 def judge(found, best):

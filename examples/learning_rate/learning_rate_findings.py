@@ -77,7 +77,7 @@ def keep_rates(found, runs):
         budget, name, optimizer = study
         timing = budget == "seconds"
         parts = {"all": BATCH_SIZES}
-        if budget == "epochs" or (name, optimizer) == ("digits", "adam"):
+        if budget == "epochs" or study == ("updates", "digits", "adam"):
             parts |= {"small": BATCH_SIZES[:3], "large": BATCH_SIZES[2:]}
         for part, sizes in parts.items():
             key = f"exponent.{prefix_of(budget)}{part}.{name}.{optimizer}"
@@ -151,10 +151,10 @@ def keep_warmups(found, runs, warmed):
         tuned = runs.best_index(study, WARMUP_BATCH_SIZE)
         tuned_again = run["loss"].mean(axis=1).argmin()
         too_high = min(tuned + TOO_HIGH_STEPS, 2 * RATE_STEPS)
-        for key, index, before in (
-            ("gain", tuned_again, tuned),
-            ("gain_too_high", too_high, too_high),
-        ):
+        pairs = {"gain": (tuned_again, tuned)}
+        if optimizer != "sgd":
+            pairs["gain_too_high"] = too_high, too_high
+        for key, (index, before) in pairs.items():
             gain = 100 * (run["accuracy"][index] - without[before])
             key = f"warmup.{key}.{optimizer}"
             found.mean(key, gain, "percentage points")
