@@ -29,4 +29,7 @@ def test_an_unknown_benchmark_is_refused_with_those_there_are():
     command = [sys.executable, FOLDER / "run.py", "unknown"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "unknown: no such benchmark; there are: check, commands, lines" in done.stderr
+    assert (
+        "unknown: no such benchmark; there are: check, commands, lines"
+        in done.stderr
+    )

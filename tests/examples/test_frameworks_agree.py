@@ -128,6 +128,15 @@ def test_initial_weights_come_from_the_same_distribution(pair):
         )
 
 
+WITHOUT_EPOCHS = {
+    "feeding_the_device",
+    "gradient_noise",
+    "inference",
+    "memory",
+    "throughput",
+}
+
+
 @each_measured
 def test_both_make_the_same_number_of_updates_per_epoch(pair, device):
     counted = []
@@ -141,16 +150,11 @@ def test_both_make_the_same_number_of_updates_per_epoch(pair, device):
             }
         )
     assert counted[0] == counted[1]
-    # Most train by epochs; what these measure does not depend on them.
-    assert counted[0] or pair[0].topic in ("gradient_noise", "memory")
+    # Most train by epochs; what the others measure does not depend on them.
+    assert counted[0] or pair[0].topic in WITHOUT_EPOCHS
 
 
-@pytest.mark.parametrize(
-    "pair",
-    # because: a topic that has not been measured since has neither.
-    [pair for pair in PAIRS if any(program.findings for program in pair)],
-    ids=lambda pair: pair[0].topic,
-)
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair[0].topic)
 def test_programs_of_a_pair_share_problem_and_findings(pair):
     shared = [
         [each for each in program.imported if each.kind != "snippet"]

@@ -164,6 +164,9 @@ def shown(page, monkeypatch):
     config = load_config(str(ROOT / "mkdocs.yml"))
     options = dict(config.mdx_configs)
     options["pymdownx.highlight"] = {"pygments_lang_class": True}
+    # A drawn table need not be drawn yet.
+    snippets = dict(options["pymdownx.snippets"], check_paths=False)
+    options["pymdownx.snippets"] = snippets
     # Links between pages are MkDocs' business, and not of interest here.
     html = markdown.Markdown(
         extensions=[*config.markdown_extensions], extension_configs=options
