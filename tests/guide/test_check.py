@@ -13,7 +13,7 @@ import pytest
 
 from _guide import results
 from _guide.check.everything import Examined, check
-from _guide.check.text import Lines
+from _guide.check.text import place
 from _guide.project import Program, is_generated
 from _guide.reference import Reference, Unknown
 
@@ -1531,8 +1531,7 @@ def test_no_word_of_the_guide_can_be_turned_into_its_opposite(tmp_path: Path):
         text, places = flipped(project, path.read_text("utf-8"))
         (tmp_path / where).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / where).write_text(text)
-        lines = Lines(text)
-        expected |= {(where, *lines.place(place)) for place in places}
+        expected |= {(where, *place(text, start)) for start in places}
     found = {
         (problem.path, problem.line, problem.column)
         for problem in Examined(tmp_path).problems

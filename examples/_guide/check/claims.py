@@ -18,7 +18,7 @@ from _guide.check.ledger import (
 )
 from _guide.check.page import PageCheck
 from _guide.check.phrases import told
-from _guide.check.text import bare_numbers, closest, scan
+from _guide.check.text import bare_numbers, closest, place, scan
 from _guide.project import FRAMEWORK_NAMES, is_generated
 from _guide.reference import Reference, Unknown
 
@@ -43,28 +43,34 @@ def check_claims(project: Examined) -> int:
         project.tell(path, message, line, column)
     seen: dict[int, Claim] = {}
     for claim in ledger.claims:
-        ClaimCheck(project, ledger, claim).check(seen)
+        check = ClaimCheck(project, ledger, claim)
+        faults = list(claim.faults())
+        for name, message in faults:
+            check.tell(name, message)
+        if not faults:
+            check.check(seen)
     return len(ledger.claims)
 
 
 class ClaimText(PageCheck):
     """Checks a text of a claim as the text of a page is checked."""
 
-    def __init__(self, project: Examined, claim: Claim, name: str) -> None:
-        self.claim = claim
-        self.start, text = claim.prose(name)
-        named = {name for one in claim.judgements for name in one.programs}
-        own = [p for name, p in project.programs.items() if name in named]
+    def __init__(self, check: ClaimCheck, name: str) -> None:
+        self.tell_at = check.tell_at
+        self.start, text = check.claim.prose(name)
+        programs = check.project.programs
+        named = {
+            name for one in check.claim.judgements for name in one.programs
+        }
+        own = [programs[name] for name in named & programs.keys()]
         # Its links lead from the page on which it will stand.
-        super().__init__(project, PAGE, scan(text), own)
+        super().__init__(check.project, PAGE, scan(text), own)
 
-    def tell(self, offset: int, message: str, **more) -> None:
-        if more.get("mend"):
-            start, end, number = more["mend"]
-            more["mend"] = (self.start + start, self.start + end, number)
-        place = self.claim.file.lines.place(self.start + offset)
-        message = f"claim {self.claim.number}: {message}"
-        self.project.tell(self.claim.file.path, message, *place, **more)
+    def tell(self, offset: int, message: str, mend=None) -> None:
+        if mend:
+            start, end, number = mend
+            mend = (self.start + start, self.start + end, number)
+        self.tell_at(self.start + offset, message, mend)
 
 
 class ClaimCheck:
@@ -77,17 +83,16 @@ class ClaimCheck:
         self.named: list[Reference | None] = []
 
     def tell(self, name: str, message: str, inside: str = "") -> None:
+        self.tell_at(self.claim.offset(name, inside), message)
+
+    def tell_at(self, offset: int, message: str, mend=None) -> None:
+        file = self.claim.file
         message = f"claim {self.claim.number}: {message}"
-        place = self.claim.place(name, inside)
-        self.project.tell(self.claim.file.path, message, *place)
+        where = place(file.text, offset)
+        self.project.tell(file.path, message, *where, mend=mend)
 
     def check(self, seen: dict[int, Claim]) -> None:
         """`seen` has the claims before this one, by their numbers."""
-        faults = list(self.claim.faults())
-        for name, message in faults:
-            self.tell(name, message)
-        if faults:
-            return
         self.check_number(seen)
         self.check_words("verdict", VERDICTS)
         self.check_words("badge", BADGES)
@@ -104,7 +109,7 @@ class ClaimCheck:
         before = next(reversed(seen.values()), self.claim)
         first = seen.setdefault(number, self.claim)
         if first is not self.claim:
-            line, _ = first.file.lines.place(first.start)
+            line, _ = place(first.file.text, first.start)
             self.tell(
                 "number",
                 f"the number is taken in {first.file.path}:{line}; the next "
@@ -129,7 +134,7 @@ class ClaimCheck:
 
     def check_says(self) -> None:
         """The numbers in it are another's, so they stand as code."""
-        check = ClaimText(self.project, self.claim, "says")
+        check = ClaimText(self, "says")
         page = check.page
         for offset, message in page.faults:
             check.tell(offset, f"{message}; mend it")
@@ -138,9 +143,7 @@ class ClaimCheck:
                 data.start,
                 f"{data.value} is bound in what others say; bind it in decides",
             )
-        for offset, number in bare_numbers(
-            page, 0, len(page.prose), self.project.versions
-        ):
+        for offset, number in bare_numbers(page, self.project.versions):
             check.tell(
                 offset,
                 f"a bare number, {number}, in what others say; write it as "
@@ -153,9 +156,7 @@ class ClaimCheck:
         path = f"docs/{page}"
         there = is_generated(path) or self.project.is_file(path)
         if not page.endswith(".md") or not there:
-            pages = [
-                found.removeprefix("docs/") for found in self.project.pages
-            ]
+            pages = [path.removeprefix("docs/") for path in self.project.pages]
             self.tell(
                 "page",
                 f"no page docs/{page}{closest(page, pages)}; expected a page "
@@ -246,7 +247,7 @@ class ClaimCheck:
 
     def check_grounds(self) -> None:
         """Whether the claim has what its verdict and its badge rest on."""
-        text = ClaimText(self.project, self.claim, "decides")
+        text = ClaimText(self, "decides")
         text.check()
         verdict, badge = self.fields["verdict"], self.fields["badge"]
         sides = [side for side in SIDES if self.claim.texts(side)]

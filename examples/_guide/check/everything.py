@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import gc
 import json
-import os
-import posixpath
 import re
-from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from glob import glob
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,9 +18,9 @@ import yaml
 
 from _guide import results
 from _guide.check.claims import check_claims
-from _guide.check.page import SECTION, PageCheck, renew
+from _guide.check.page import SECTION, PageCheck, renew, settings_of
 from _guide.check.phrases import Phrases
-from _guide.check.text import Lines, closest, known_versions, read, scan
+from _guide.check.text import closest, known_versions, place, read, scan
 from _guide.project import (
     DEVICES,
     FRAMEWORK_NAMES,
@@ -30,6 +29,7 @@ from _guide.project import (
     Source,
     is_generated,
     markdown_of,
+    outline,
     programs,
     twin_of,
 )
@@ -38,12 +38,13 @@ from _guide.reference import Reference, Unknown
 REFERENCE = re.compile(r"^[ \t]*@\w+\s*\{\s*([^,\s]+)\s*,", re.M)
 HEADER_FIELD = re.compile(r"# ?- (?:Install|Runs on|Expected|Timing):")
 TROUBLE = re.compile(r"(?P<path>[^:\s]+):(?P<line>\d+): (?P<message>.*)", re.S)
+WAIVER = re.compile(r"\s*#(?=.*\bno twin\b).*\bbecause:\s*\S")
 # Lines of a file among which a waiver is looked for.
 WAIVER_LINES = 15
+PARTS = ("values", "judgements")
 
 
-@dataclass(frozen=True, order=True)
-class Problem:
+class Problem(NamedTuple):
     """What is wrong in one place; line and column are 0 for a whole file."""
 
     path: str
@@ -56,10 +57,10 @@ class Problem:
     mend: tuple[int, int, str] | None = None
 
     def __str__(self) -> str:
-        place = self.path
+        where = self.path
         if self.line:
-            place += f":{self.line}:{self.column}"
-        return f"{place}: {'warning: ' * self.warning}{self.message}"
+            where += f":{self.line}:{self.column}"
+        return f"{where}: {'warning: ' * self.warning}{self.message}"
 
 
 class Asked(NamedTuple):
@@ -85,20 +86,15 @@ def check(root: Path, update: bool = False) -> int:
     # Nothing here is a cycle, and looking for some takes a third of the time.
     gc.disable()
     try:
-        return tell_all(root, update)
+        examined = Examined(root)
+        if update and rewrite(root, examined.problems):
+            examined = Examined(root)
     finally:
         gc.enable()
-
-
-def tell_all(root: Path, update: bool) -> int:
-    """The check itself."""
-    examined = Examined(root)
-    if update and rewrite(root, examined.problems):
-        examined = Examined(root)
     for problem in examined.warnings + examined.problems:
         print(problem)
-    if examined.problems:
-        count = len(examined.problems)
+    count = len(examined.problems)
+    if count:
         hint = any(problem.mend for problem in examined.problems)
         print(
             f"{count} problem{'s' * (count > 1)}."
@@ -121,20 +117,16 @@ def find_problems(root: Path) -> list[Problem]:
 
 def rewrite(root: Path, problems: list[Problem]) -> int:
     """Write the measured numbers into the text; how many there were."""
-    mends: dict[str, list[Problem]] = {}
-    for problem in problems:
-        if problem.mend:
-            mends.setdefault(problem.path, []).append(problem)
-    for path, found in mends.items():
+    mending = [problem for problem in problems if problem.mend]
+    for path, found in groupby(mending, lambda problem: problem.path):
         text = read(root / path)
-        for problem in sorted(found, key=lambda one: one.mend, reverse=True):
+        for problem in reversed(list(found)):
             start, end, number = problem.mend
             text = text[:start] + number + text[end:]
         results.write_whole(root / path, text)
-        for problem in found:
-            number = problem.mend[2]
-            print(f"{problem}; now says {number}")
-    return sum(map(len, mends.values()))
+    for problem in mending:
+        print(f"{problem}; now says {problem.mend[2]}")
+    return len(mending)
 
 
 class Examined:
@@ -145,31 +137,31 @@ class Examined:
         self.found: set[Problem] = set()
         self.num_pages = self.num_claims = self.num_bound = 0
         self.programs = {program.name: program for program in programs(root)}
+        self.topics: dict[str, list[Program]] = {}
+        for program in self.programs.values():
+            self.topics.setdefault(program.topic, []).append(program)
         # Those whose text and imports can be read.
         self.readable: list[Program] = []
         self.results: dict[str, dict] = {}
         # Results in a wrong form; no text is judged by them.
         self.broken: set[str] = set()
-        # What references ask, by name and device; phrases by topic.
+        # What references ask, by name and device.
         self.known: dict[tuple[str, str], Asked] = {}
-        self.phrases: dict[str, Phrases] = {}
+        # Read once; settings are the numbers in those of a program.
+        self.is_file = cache(lambda path: (root / path).is_file())
+        self.phrases_of = cache(lambda topic: Phrases(self, topic))
+        self.settings_of = cache(lambda name: settings_of(self, name))
         self.embedded: set[tuple[str, str]] = set()
-        self.exists: dict[str, bool] = {}
-        constraints = root / "constraints.txt"
-        self.versions = known_versions(
-            read(constraints) if constraints.is_file() else ""
-        )
+        self.versions = known_versions(self.text("constraints.txt"))
         self.load_results()
         self.check_programs()
         self.check_pages()
         self.num_claims = check_claims(self)
-        self.check_phrases()
+        for topic in self.topics:
+            self.check_phrases(topic)
         self.check_snippets()
         self.check_navigation()
-        told = sorted(
-            self.found,
-            key=lambda one: (one.path, one.line, one.column, one.message),
-        )
+        told = sorted(self.found)
         self.problems = [problem for problem in told if not problem.warning]
         self.warnings = [problem for problem in told if problem.warning]
 
@@ -177,22 +169,13 @@ class Examined:
         column = column if line else 0
         self.found.add(Problem(path, line, column, message, **more))
 
-    def tell_error(self, error: GuideError) -> None:
-        """An error with its place in its text, as a problem."""
-        match = TROUBLE.fullmatch(str(error))
-        if not match:
-            raise error
-        self.tell(match["path"], match["message"], int(match["line"]))
-
-    def is_file(self, path: str) -> bool:
-        if path not in self.exists:
-            self.exists[path] = (self.root / path).is_file()
-        return self.exists[path]
+    def text(self, path: str) -> str:
+        """What a file says; nothing if there is none."""
+        return read(self.root / path) if self.is_file(path) else ""
 
     @cached_property
     def references(self) -> set[str]:
-        path = self.root / "docs/references.bib"
-        return set(REFERENCE.findall(read(path))) if path.is_file() else set()
+        return set(REFERENCE.findall(self.text("docs/references.bib")))
 
     # Results and programs
 
@@ -201,8 +184,9 @@ class Examined:
             where = path.relative_to(self.root).as_posix()
             name, _, device = path.stem.rpartition(".")
             program = self.programs.get(name)
-            expected = program and program.committed(device)
-            if device not in DEVICES or expected != path:
+            if device not in DEVICES or (
+                program is None or program.committed(device) != path
+            ):
                 self.tell(
                     where,
                     "no program has this result; expected "
@@ -210,36 +194,34 @@ class Examined:
                     "name",
                 )
                 continue
+            at = ()
             try:
-                self.results[path.stem] = result = json.loads(read(path))
+                result = json.loads(read(path))
+                wrong = results.whole_problems(result)
             except json.JSONDecodeError as error:
-                self.results[path.stem] = {}
-                self.broken.add(path.stem)
-                self.tell(
-                    where,
-                    f"no JSON: {error.msg}; {renew(program)}",
-                    error.lineno,
-                    error.colno,
-                )
-                continue
-            wrong = results.whole_problems(result)
+                result, wrong = {}, [f"no JSON: {error.msg}"]
+                at = error.lineno, error.colno
+            self.results[path.stem] = result
             if wrong:
                 self.broken.add(path.stem)
             for why in wrong:
-                self.tell(where, f"{why}; {renew(program)}")
+                self.tell(where, f"{why}; {renew(program)}", *at)
 
     def check_programs(self) -> None:
         for program in self.programs.values():
+            source = program
             try:
                 devices = program.header["devices"]
+                for source in (program, *program.imported):
+                    outline(source.text)
                 program.expansion()
-                program.is_current({})
             except GuideError as error:
-                self.tell_error(error)
+                match = TROUBLE.fullmatch(str(error))
+                self.tell(match["path"], match["message"], int(match["line"]))
                 continue
             except SyntaxError as error:
                 self.tell(
-                    program.where,
+                    source.where,
                     f"no Python: {error.msg}; mend it",
                     error.lineno or 1,
                     error.offset or 1,
@@ -252,12 +234,10 @@ class Examined:
 
     def check_result(self, program: Program, device: str, wanted: bool) -> None:
         name = f"{program.name}.{device}"
-        where = program.committed(device).relative_to(self.root).as_posix()
-        if name not in self.results:
-            if wanted and device == "cpu":
-                self.tell(where, f"is missing; {renew(program)}")
-            return
-        if name in self.broken:
+        where = f"examples/{program.topic}/{name}.json"
+        if name not in self.results and wanted and device == "cpu":
+            self.tell(where, f"is missing; {renew(program)}")
+        if name not in self.results or name in self.broken:
             return
         if not program.is_current(self.results[name]["provenance"]):
             self.tell(
@@ -265,14 +245,11 @@ class Examined:
                 f"older than its program; run: guide run {program.topic}",
                 warning=device != "cpu",
             )
-        twin = twin_of(program.path)
-        other = f"{twin.stem}.{device}" if twin else ""
+        other = f"{program.twin.stem}.{device}" if program.twin else ""
         # Each pair once, at the first of the two.
-        if name < other and other in self.results and other not in self.broken:
-            self.check_same_keys(where, name, other, program)
-
-    def check_same_keys(self, where, name, other, program) -> None:
-        for part in ("values", "judgements"):
+        if not name < other or other not in self.results.keys() - self.broken:
+            return
+        for part in PARTS:
             mine = set(self.results[name].get(part, {}))
             yours = set(self.results[other].get(part, {}))
             for key in sorted(mine ^ yours):
@@ -289,12 +266,7 @@ class Examined:
         twin = twin_of(path)
         if twin is None or twin.is_file():
             return
-        head = read(path).split("\n")[:WAIVER_LINES]
-        if any(
-            re.match(r"\s*#.*\bno twin\b.*\bbecause:\s*\S", line)
-            or re.match(r"\s*#.*\bbecause:.*\bno twin\b", line)
-            for line in head
-        ):
+        if any(map(WAIVER.match, read(path).split("\n")[:WAIVER_LINES])):
             return
         other = twin.relative_to(self.root).as_posix()
         framework = FRAMEWORK_NAMES[twin.stem.rpartition("_")[2]]
@@ -319,8 +291,7 @@ class Examined:
         for name, file in zip(reference.programs, reference.files):
             program = self.programs.get(name)
             if program is None:
-                names = {p.topic for p in self.programs.values()}
-                near = closest(reference.name, names | set(self.programs))
+                near = closest(reference.name, [*self.topics, *self.programs])
                 raise Unknown(
                     f"there is no program {name} ({reference}){near}; write "
                     f"examples/TOPIC/{name}.py, or mend the name"
@@ -332,12 +303,6 @@ class Examined:
             results = (self.results.get(file) for file in paths)
             found = dict(zip(reference.frameworks, results))
         return Asked(asked, paths, found, self.phrases_of(program.topic))
-
-    def phrases_of(self, topic: str) -> Phrases:
-        """The phrases of a topic's folder, read once."""
-        if topic not in self.phrases:
-            self.phrases[topic] = Phrases(self, topic)
-        return self.phrases[topic]
 
     def find(self, reference: Reference) -> tuple[str, dict[str, dict]]:
         """'values' or 'judgements', and the result of each framework.
@@ -353,12 +318,12 @@ class Examined:
             )
         if not found:
             return "", {}
-        key, parts = reference.key, ("values", "judgements")
-        for part in parts:
+        key = reference.key
+        for part in PARTS:
             if all(key in result.get(part, {}) for result in found.values()):
                 return part, found
         keys = [
-            {key for part in parts for key in result.get(part, {})}
+            {key for part in PARTS for key in result.get(part, {})}
             for result in found.values()
         ]
         lacking = [
@@ -378,20 +343,20 @@ class Examined:
             f"the program measure it and {renew(reference)}"
         )
 
-    def check_phrases(self) -> None:
-        """Whether each topic has phrases for what texts cite, and no more."""
-        judged: dict[str, set[str] | None] = {}
-        for program in self.programs.values():
-            for device in DEVICES:
-                file = f"{program.name}.{device}"
-                found = judged.setdefault(program.topic, set())
-                if file in self.broken:
-                    judged[program.topic] = None
-                elif found is not None:
-                    result = self.results.get(file, {})
-                    found |= set(result.get("judgements", {}))
-        for topic, keys in judged.items():
-            self.phrases_of(topic).check(keys)
+    def check_phrases(self, topic: str) -> None:
+        """Whether a topic has phrases for what texts cite, and no more."""
+        files = {
+            f"{program.name}.{device}"
+            for program in self.topics[topic]
+            for device in DEVICES
+        }
+        judged = {
+            key
+            for file in files - self.broken
+            for key in self.results.get(file, {}).get("judgements", {})
+        }
+        whole = self.broken.isdisjoint(files)
+        self.phrases_of(topic).check(judged if whole else None)
 
     # Snippets and navigation
 
@@ -415,25 +380,19 @@ class Examined:
                 )
             for name, match in sections.items():
                 if not {(where, name), (where, "")} & self.embedded:
-                    line, column = Lines(text).place(match.start())
                     self.tell(
                         where,
                         f"no page embeds section {name}; write in a page's "
                         f'fence: --8<-- "{where}:{name}"',
-                        line,
-                        column,
+                        *place(text, match.start()),
                     )
 
-    @cached_property
-    def settings(self) -> str:
-        return read(self.root / "mkdocs.yml")
-
     def check_navigation(self) -> None:
+        settings = self.text("mkdocs.yml")
         try:
-            nav = (yaml.load(self.settings, SettingsLoader) or {}).get("nav")
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            line = mark.line + 1 if mark else 1
+            nav = (yaml.load(settings, SettingsLoader) or {}).get("nav")
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1
             self.tell("mkdocs.yml", f"no YAML: {error}; mend it", line)
             return
         # Without nav, MkDocs makes one of all pages.
@@ -452,14 +411,12 @@ class Examined:
             path = f"docs/{entry}"
             if "://" in entry or is_generated(path) or self.is_file(path):
                 continue
-            at = re.search(rf"(?<![\w./-]){re.escape(entry)}", self.settings)
-            line, column = Lines(self.settings).place(at.start() if at else 0)
+            at = re.search(rf"(?<![\w./-]){re.escape(entry)}", settings)
             self.tell(
                 "mkdocs.yml",
                 f"nav leads to {path}, which does not exist"
                 f"{closest(entry, pages)}; write it, or take it out of nav",
-                line,
-                column,
+                *place(settings, at.start() if at else 0),
             )
 
     # Pages
@@ -467,42 +424,30 @@ class Examined:
     @cached_property
     def pages(self) -> list[str]:
         """Every page written by hand, relative to the root."""
-        found = []
-        for folder, folders, names in os.walk(self.root / "docs"):
-            folders[:] = [name for name in folders if name[0] != "."]
-            inside = os.path.relpath(folder, self.root).replace(os.sep, "/")
-            found += [
-                f"{inside}/{name}" for name in names if name.endswith(".md")
-            ]
+        found = glob("docs/**/*.md", root_dir=self.root, recursive=True)
         return sorted(path for path in found if not is_generated(path))
 
     def check_pages(self) -> None:
-        texts = list(self.pages)
-        if self.is_file("README.md"):
-            texts.append("README.md")
-        topics: dict[str, list[Program]] = {}
-        for program in self.programs.values():
-            topics.setdefault(program.topic, []).append(program)
-        for path in texts:
-            text = read(self.root / path)
-            topic = posixpath.basename(path)[:-3].replace("-", "_")
-            own = topics.get(topic, [])
-            PageCheck(self, path, scan(text), own).check()
+        for path in [*self.pages, *filter(self.is_file, ["README.md"])]:
+            topic = Path(path).stem.replace("-", "_")
+            own = self.topics.get(topic, [])
+            PageCheck(self, path, scan(self.text(path)), own).check()
             self.num_pages += 1
         sources = {
-            source.where: source
+            source
             for program in self.readable
             for source in (program, *program.imported)
             if source.kind != "snippet"
         }
-        for where, source in sources.items():
+        for source in sources:
             own = [
                 program
                 for program in self.readable
                 if source.path in (program.path, twin_of(program.path))
                 or source in program.imported
             ]
-            PageCheck(self, where, scan(only_markdown(source)), own).check()
+            page = scan(only_markdown(source))
+            PageCheck(self, source.where, page, own).check()
 
 
 def entries(nav: object) -> list[str]:
@@ -511,9 +456,7 @@ def entries(nav: object) -> list[str]:
         return [nav]
     if isinstance(nav, dict):
         nav = nav.values()
-    if nav is None:
-        return []
-    return [path for item in nav for path in entries(item)]
+    return [path for item in nav or [] for path in entries(item)]
 
 
 def only_markdown(program: Source) -> str:
@@ -524,10 +467,10 @@ def only_markdown(program: Source) -> str:
     text = program.text
     lines = [" " * len(line) for line in text.split("\n")]
     for kind, source, first in program.cells:
-        if kind == "markdown":
-            rows = source.removesuffix("\n").split("\n")
-            for number, line in enumerate(rows, first - 1):
-                sign = len(line) - len(markdown_of(line))
-                if not HEADER_FIELD.match(line):
-                    lines[number] = " " * sign + line[sign:]
+        for number, line in enumerate(source.split("\n"), first - 1):
+            # The last is the beginning of the next cell.
+            if kind == "code" or not line or HEADER_FIELD.match(line):
+                continue
+            sign = len(line) - len(markdown_of(line))
+            lines[number] = " " * sign + line[sign:]
     return "\n".join(lines)

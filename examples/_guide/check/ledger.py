@@ -10,10 +10,10 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
-from _guide.check.text import Lines, closest, read
+from _guide.check.text import closest, place, read, toml_fault
 from _guide.reference import Reference
 
 LEDGER = "docs/claims"
@@ -69,33 +69,13 @@ TOKEN = re.compile(
 )
 BOUND = re.compile(r"""<data\s+value=["']([^"']*)["']""")
 CITED = re.compile(r"\breferences\.md#([\w:.-]+)")
-PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
-class LedgerError(Exception):
-    """What tomllib refuses; `line` and `column` say where."""
-
-    def __init__(self, error: tomllib.TOMLDecodeError, text: str) -> None:
-        message = str(error)
-        place = PLACE.search(message)
-        self.line, self.column = text.count("\n") + 1, 1
-        if place:
-            message = message[: place.start()]
-            if place[1]:
-                self.line, self.column = int(place[1]), int(place[2])
-        super().__init__(f"no TOML: {message[:1].lower()}{message[1:]}")
-
-
-@dataclass
-class File:
+class File(NamedTuple):
     """One file of the ledger."""
 
     path: str
     text: str
-
-    @cached_property
-    def lines(self) -> Lines:
-        return Lines(self.text)
 
 
 @dataclass
@@ -141,12 +121,12 @@ class Claim:
         found = {"topic": self.topic, **self.fields}.get(name, [])
         return [found] if isinstance(found, str) else list(found)
 
-    def place(self, name: str, inside: str = "") -> tuple[int, int]:
-        """Line and column of a field's value, or of a text in it."""
+    def offset(self, name: str, inside: str = "") -> int:
+        """Where a field's value begins in the file, or a text in it."""
         at = self.places.get(name, self.start)
         quoted = re.compile(rf"([\"']){re.escape(inside)}\1")
         found = inside and quoted.search(self.file.text, at)
-        return self.file.lines.place(found.start() if found else at)
+        return found.start() if found else at
 
     def prose(self, name: str) -> tuple[int, str]:
         """Where a text begins, and the text, its line ends as they are."""
@@ -199,15 +179,11 @@ class Ledger:
         try:
             content = tomllib.loads(file.text)
         except tomllib.TOMLDecodeError as error:
-            error = LedgerError(error, file.text)
-            place = error.line, error.column
-            self.faults.append((file.path, f"{error}; mend it", *place))
+            self.faults.append((file.path, *toml_fault(error, file.text)))
             return
         if file.path == SOURCES:
             self.sources = content
-            wrong = [
-                k for k, name in content.items() if not of_kind(name, TEXT)
-            ]
+            wrong = [k for k in content if not of_kind(content[k], TEXT)]
             why = "names no source; write its title, or describe it"
         else:
             rows = content.get("claim")
@@ -218,8 +194,8 @@ class Ledger:
             why = "is no [[claim]], as all is in a topic's file; mend it"
         for key in wrong:
             at = re.search(rf"^[ \t\[]*{re.escape(key)}\b", file.text, re.M)
-            place = file.lines.place(at.start() if at else 0)
-            self.faults.append((file.path, f"{key} {why}", *place))
+            where = place(file.text, at.start() if at else 0)
+            self.faults.append((file.path, f"{key} {why}", *where))
 
     @property
     def free(self) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import operator
 import posixpath
 import re
+from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,12 +19,13 @@ from _guide.check.text import (
     Data,
     Fence,
     Figure,
-    Lines,
     Link,
     Page,
+    around,
     bare_numbers,
     closest,
     number_words,
+    place,
     read,
     scan,
 )
@@ -69,6 +71,15 @@ POWER = re.compile(
     r"(?P<base>\d+)\s*(?:\^|\*\*)\s*\{?(?P<exponent>[-−]?\d+)\}?"
 )
 
+OPERATORS = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Pow: operator.pow,
+}
+
 
 def renew(program: Program | Reference) -> str:
     return f"run: guide run {program.name}, then: guide accept {program.name}"
@@ -90,13 +101,9 @@ class PageCheck:
         self.programs = {program.name: program for program in programs}
         self.in_cell = path.endswith(".py")
 
-    @cached_property
-    def lines(self) -> Lines:
-        return Lines(self.page.text)
-
-    def tell(self, offset: int, message: str, **more) -> None:
-        line, column = self.lines.place(offset)
-        self.project.tell(self.path, message, line, column, **more)
+    def tell(self, offset: int, message: str, mend=None) -> None:
+        where = place(self.page.text, offset)
+        self.project.tell(self.path, message, *where, mend=mend)
 
     def check(self) -> None:
         page = self.page
@@ -128,11 +135,10 @@ class PageCheck:
         if not text:
             self.tell(data.start, f"no text is bound to {data.value}; write it")
             return
-        if self.page.in_heading(data.start):
+        if label := self.label_around(data.start):
             self.tell(
                 data.start,
-                f"{text} is measured, in a heading or title, which is also a "
-                "link; say it in the text below",
+                f"{text} is measured, in {label}; say it in the text",
             )
         reference = Reference.read(data.value)
         if reference is None:
@@ -170,16 +176,12 @@ class PageCheck:
                     self.check_code(code)
         if verdict is None:
             return
-        lead = len(data.text) - len(data.text.lstrip())
-        offset = data.text_start + lead
-        mend = None
-        if verdict.mended is not None:
-            # What surrounds the number, such as emphasis, stays.
-            number = re.search(r"[-−]?\d[\d,.]*(?:\s?%)?", data.text)
-            start = data.text_start + number.start()
-            mend = (start, start + len(number[0]), verdict.mended)
-            offset = start
-        self.tell(offset, verdict.message, mend=mend)
+        # What surrounds a number that is mended, such as emphasis, stays.
+        shown = agreement.NUMBER if verdict.mended else r"\S"
+        span = re.search(shown, data.text).span()
+        start, end = (data.text_start + at for at in span)
+        mend = (start, end, verdict.mended) if verdict.mended else None
+        self.tell(start, verdict.message, mend)
 
     def check_framework(self, data: Data, reference: Reference) -> None:
         """Whether the text names the framework, where only one is meant."""
@@ -187,8 +189,8 @@ class PageCheck:
         if framework is None or Path(self.path).stem.endswith(framework):
             return
         names = re.compile(rf"\b(?:{'|'.join(NAMED_AS[framework])})\b")
-        around = self.page.said_around(data.start)
-        if not any(map(names.search, (data.text, *around))):
+        said = (data.text, *self.page.said_around(data.start))
+        if not any(map(names.search, said)):
             shared = replace(reference, framework=None)
             name = FRAMEWORK_NAMES[framework]
             self.tell(
@@ -212,17 +214,8 @@ class PageCheck:
     def check_prose(self) -> None:
         page = self.page
         for offset, number in self.numbers(page):
-            label = next(
-                (one for one in page.links if one.start <= offset < one.end),
-                None,
-            )
-            if page.in_heading(offset):
-                self.tell(
-                    offset,
-                    f"{number} in a heading or title; say it in the text below",
-                )
-            elif label:
-                self.tell_label(offset, number, kind_of(label))
+            if label := self.label_around(offset):
+                self.tell_label(offset, number, label)
             elif not self.cited(offset):
                 self.tell(
                     offset,
@@ -237,8 +230,17 @@ class PageCheck:
 
     def numbers(self, page: Page) -> list[tuple[int, str]]:
         """(offset, number) of all in prose, in digits or in words."""
-        digits = bare_numbers(page, 0, len(page.prose), self.project.versions)
-        return [*digits, *number_words(page)]
+        return [
+            *bare_numbers(page, self.project.versions),
+            *number_words(page),
+        ]
+
+    def label_around(self, offset: int) -> str:
+        """In what it lies that should hold no number, or nothing."""
+        if self.page.in_heading(offset):
+            return "a heading or title"
+        link = around(self.page.links, offset)
+        return kind_of(link) if link else ""
 
     def check_label(self, start: int, end: int, what: str, text: str) -> None:
         """Whether numbers stand where none may, and which is no prose."""
@@ -255,13 +257,8 @@ class PageCheck:
         numbers = lone_numbers(text)
         if numbers is None or self.cited(code.start):
             return
-        self.note_embedded()
-        known = {
-            number
-            for program in self.programs.values()
-            for number in settings_of(self.project, program)
-        }
-        if not known.intersection(map(canonical, numbers)):
+        settings = set().union(*map(self.project.settings_of, self.programs))
+        if settings.isdisjoint(map(canonical, numbers)):
             names = ", ".join(sorted(self.programs)) or "any program"
             self.tell(
                 code.start,
@@ -270,25 +267,9 @@ class PageCheck:
                 f"`name={text}`",
             )
 
-    def note_embedded(self) -> None:
-        """Add the programs whose code the page shows to `programs`."""
-        for fence in self.page.fences:
-            for match in INCLUDE.finditer(fence.body):
-                stem = Path(match["target"].partition(":")[0]).stem
-                if stem in self.project.programs:
-                    self.programs[stem] = self.project.programs[stem]
-
     # Links, images and figures
 
     def check_link(self, link: Link) -> None:
-        what = kind_of(link)
-        for data in self.page.data:
-            if link.start <= data.start < link.end:
-                self.tell(
-                    data.start,
-                    f"{agreement.plain(data.text)} is measured, in {what}; say "
-                    "it beside the link",
-                )
         key = reference(link.target)
         if key is not None and key not in self.project.references:
             self.tell(
@@ -312,10 +293,7 @@ class PageCheck:
                 "be seen",
             )
         drawn = re.search(r"(?:^|/)figures/[^#?]*\.svg", link.target)
-        if drawn and not any(
-            figure.start <= link.start < figure.end
-            for figure in self.page.figures
-        ):
+        if drawn and not around(self.page.figures, link.start):
             self.tell(
                 link.start,
                 f"{link.target} stands outside of a <figure markdown>; put it "
@@ -328,7 +306,7 @@ class PageCheck:
             r"/|[a-z][a-z0-9+.-]*:", target
         ):
             return
-        path = f"{posixpath.dirname(self.path)}/{target}".lstrip("/")
+        path = posixpath.join(posixpath.dirname(self.path), target)
         path = posixpath.normpath(path)
         if is_generated(path) or self.project.is_file(path):
             return
@@ -384,8 +362,7 @@ class PageCheck:
 
     def check_drawn_table(self, offset: int, target: str) -> None:
         match = DRAWN_TABLE.fullmatch(target)
-        inside = any(f.start <= offset < f.end for f in self.page.figures)
-        if match is None or not inside:
+        if match is None or not around(self.page.figures, offset):
             self.tell(
                 offset,
                 "an include outside of a fence, which nothing checks; write "
@@ -418,48 +395,48 @@ class PageCheck:
         included = list(INCLUDE.finditer(fence.body))
         for match in included:
             self.check_include(fence, match)
+        if fault := self.fault_of(fence, lines, included):
+            self.tell(fence.start, fault)
+
+    def fault_of(self, fence: Fence, lines: list, included: list) -> str:
+        """What is wrong with how it is run, or nothing."""
         language = fence.language
         if not language:
-            self.tell(
-                fence.start,
-                "a fence without a language; write one, such as ```text",
-            )
-        elif language in DATA_LANGUAGES:
-            return
-        elif len(included) == len(lines) == 1:
+            return "a fence without a language; write one, such as ```text"
+        if language in DATA_LANGUAGES:
+            return ""
+        if len(included) == len(lines) == 1:
             target = included[0]["target"]
-            if not target.startswith(("snippets/", "examples/")):
-                self.tell(
-                    fence.start,
-                    f"embeds {target}, which the tests do not run; expected a "
-                    "file in snippets/ or examples/",
-                )
-        elif re.search(r"not run, because:\s*(?!--)\S", fence.comments):
-            if language in RUN_LANGUAGES and not self.in_cell:
-                self.tell(
-                    fence.start,
-                    f"says that it is not run, but the tests run {language}; "
-                    "write ```console or ```text, or take the comment out",
-                )
-        elif included:
-            self.tell(
-                fence.start,
+            if target.startswith(("snippets/", "examples/")):
+                return ""
+            return (
+                f"embeds {target}, which the tests do not run; expected a "
+                "file in snippets/ or examples/"
+            )
+        is_run = language in RUN_LANGUAGES
+        if re.search(r"not run, because:\s*(?!--)\S", fence.comments):
+            if not is_run or self.in_cell:
+                return ""
+            return (
+                f"says that it is not run, but the tests run {language}; "
+                "write ```console or ```text, or take the comment out"
+            )
+        if included:
+            return (
                 "an include beside other code, which no test runs as it "
-                'stands; write one line alone: --8<-- "FILE:SECTION"',
+                'stands; write one line alone: --8<-- "FILE:SECTION"'
             )
-        elif self.in_cell:
-            self.tell(
-                fence.start,
+        if self.in_cell:
+            return (
                 "code in a Markdown cell, which nothing runs; put it into a "
-                "code cell",
+                "code cell"
             )
-        elif language not in RUN_LANGUAGES:
-            self.tell(
-                fence.start,
+        if not is_run:
+            return (
                 f"no test runs {language}; embed a tested file, or say above "
-                "it: <!-- not run, because: … -->",
+                "it: <!-- not run, because: … -->"
             )
-        elif (found := IMPORT.search(fence.body)) is not None:
+        if found := IMPORT.search(fence.body):
             self.tell(
                 fence.body_start + found.start("from"),
                 "imports a snippet, which a reader who copies this does not "
@@ -468,19 +445,18 @@ class PageCheck:
             )
         elif re.search(r"skip|xfail", fence.comments):
             if not re.search(r"because:\s*(?!--)\S", fence.comments):
-                self.tell(
-                    fence.start,
+                return (
                     "the tests pass over this fence; say why above it: "
-                    "<!-- because: … -->",
+                    "<!-- because: … -->"
                 )
+        return ""
 
     def check_include(self, fence: Fence, match: re.Match) -> None:
         target, _, section = match["target"].partition(":")
         offset = fence.body_start + match.start("target")
         path = self.project.root / target
         if not self.project.is_file(target):
-            folder = (self.project.root / target).parent
-            near = [p.name for p in folder.iterdir()] if folder.is_dir() else []
+            near = [other.name for other in path.parent.glob("*")]
             self.tell(
                 offset,
                 f"no file {target}{closest(Path(target).name, near)}; write it "
@@ -498,15 +474,18 @@ class PageCheck:
                     f"[start:{section}] there, or mend the name",
                 )
                 return
-            self.project.embedded.add((target, section))
         else:
-            self.project.embedded.add((target, ""))
+            section = ""
+        self.project.embedded.add((target, section))
+        # Its settings may be named, as those of a program that is bound.
+        if path.stem in self.project.programs:
+            self.programs[path.stem] = self.project.programs[path.stem]
 
 
 def draws(project: Examined, topic: str, name: str) -> bool:
     """Whether figure.py writes a string, or a form of one, that is `name`."""
     where = f"examples/{topic}/figure.py"
-    text = read(project.root / where) if project.is_file(where) else ""
+    text = project.text(where)
     forms = STRING.findall(text) if "def tables(" in text else []
     return any(
         re.fullmatch(re.sub(r"\\{.*?\\}", r"\\w+", re.escape(form)), name)
@@ -551,66 +530,34 @@ def canonical(number: float) -> str:
     return f"{number:.12g}"
 
 
-def settings_of(project: Examined, program: Program) -> set[str]:
+def settings_of(project: Examined, name: str) -> set[str]:
     """Every number in a program's settings, in canonical form."""
-    if "numbers" not in program.__dict__:
-        found: set[str] = set()
-        try:
-            assigned = program.settings
-        except (SyntaxError, GuideError):
-            assigned = {}
-        for value in assigned.values():
-            for node in ast.walk(value):
-                number = constant(node)
-                if number is not None:
-                    found.add(canonical(number))
+    trees: list[ast.AST] = []
+    with suppress(SyntaxError, GuideError):
+        trees += project.programs[name].settings.values()
+    for device in DEVICES:
         # What was assigned when it ran says what a calculation gave.
-        for device in DEVICES:
-            result = project.results.get(f"{program.name}.{device}")
-            provenance = (result or {}).get("provenance")
-            if isinstance(provenance, dict):
-                found |= set(numbers_in(provenance.get("settings")))
-        program.__dict__["numbers"] = found
-    return program.__dict__["numbers"]
+        provenance = project.results.get(f"{name}.{device}", {}).get(
+            "provenance", {}
+        )
+        recorded = repr(provenance.get("settings"))
+        trees.append(ast.parse(recorded, mode="eval"))
+    numbers = (constant(node) for tree in trees for node in ast.walk(tree))
+    return {canonical(number) for number in numbers if number is not None}
 
 
 def constant(node: ast.AST) -> float | None:
     """The number that a literal or a calculation with literals gives."""
     if isinstance(node, ast.Constant):
-        known = isinstance(node.value, int | float)
-        return None if not known or isinstance(node.value, bool) else node.value
+        return node.value if type(node.value) in (int, float) else None
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         number = constant(node.operand)
         return None if number is None else -number
-    if isinstance(node, ast.BinOp):
+    if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
         left, right = constant(node.left), constant(node.right)
-        if left is None or right is None:
-            return None
-        try:
-            match node.op:
-                case ast.Add():
-                    return left + right
-                case ast.Sub():
-                    return left - right
-                case ast.Mult():
-                    return left * right
-                case ast.Div():
-                    return left / right
-                case ast.FloorDiv():
-                    return left // right
-                case ast.Pow() if abs(right) < 64:
-                    return left**right
-        except (ArithmeticError, ValueError):
-            return None
+        # A high power may take for ever.
+        high = isinstance(node.op, ast.Pow) and right and abs(right) >= 64
+        if None not in (left, right) and not high:
+            with suppress(ArithmeticError):
+                return OPERATORS[type(node.op)](left, right)
     return None
-
-
-def numbers_in(item: object) -> list[str]:
-    """Every number in a JSON value, in canonical form."""
-    if isinstance(item, dict):
-        item = list(item.values())
-    if isinstance(item, list):
-        return [number for part in item for number in numbers_in(part)]
-    if isinstance(item, int | float) and not isinstance(item, bool):
-        return [canonical(item)]
-    return []

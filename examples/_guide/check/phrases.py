@@ -11,8 +11,7 @@ import tomllib
 from typing import TYPE_CHECKING
 
 from _guide.check.agreement import APART, Verdict, grounds, plain
-from _guide.check.ledger import LedgerError
-from _guide.check.text import NUMERIC, Lines, closest, read
+from _guide.check.text import NUMERIC, closest, place, toml_fault
 
 if TYPE_CHECKING:
     from _guide.check.everything import Examined
@@ -38,23 +37,18 @@ class Phrases:
         self.lacking: set[str] = set()
         # By judgement and truth; empty where something is wrong.
         self.lists: dict[str, dict[bool, dict[str, str]]] = {}
-        self.text = ""
-        if project.is_file(self.path):
-            self.text = read(project.root / self.path)
-            try:
-                for key, table in tomllib.loads(self.text).items():
-                    self.lists[key] = self.lists_of(key, table)
-            except tomllib.TOMLDecodeError as error:
-                error = LedgerError(error, self.text)
-                place = error.line, error.column
-                project.tell(self.path, f"{error}; mend it", *place)
+        self.text = project.text(self.path)
+        try:
+            for key, table in tomllib.loads(self.text).items():
+                self.lists[key] = self.lists_of(key, table)
+        except tomllib.TOMLDecodeError as error:
+            project.tell(self.path, *toml_fault(error, self.text))
 
     def tell(self, key: str, message: str) -> None:
-        at = re.search(
-            rf"^[ \t]*\[[ \t]*[\"']?{re.escape(key)}\b", self.text, re.M
-        )
-        place = Lines(self.text).place(at.start()) if at else (0,)
-        self.project.tell(self.path, message, *place)
+        head = rf"^[ \t]*\[[ \t]*[\"']?{re.escape(key)}\b"
+        at = re.search(head, self.text, re.M)
+        where = place(self.text, at.start()) if at else ()
+        self.project.tell(self.path, message, *where)
 
     def lists_of(self, key: str, table: object) -> dict[bool, dict[str, str]]:
         """The phrases of both lists by what is compared, if in their form."""

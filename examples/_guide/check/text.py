@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from _guide.project import GuideError
 
@@ -76,6 +77,11 @@ SPECIAL = re.compile(
     """,
     re.X | re.S,
 )
+CAPTION = re.compile(
+    r"<figcaption\b[^>]*>(?P<text>.*?)(?:</figcaption|\Z)", re.S
+)
+COMMENTS = re.compile(r"(?:^[ \t]*<!--.*-->[ \t\r]*\n)+\Z", re.M)
+EMPTY_LINE = re.compile(r"\n[ \t\r]*\n")
 ATTRIBUTE = re.compile(r"""\b([\w-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 HEADING = re.compile(
     r"[ \t]*(?:>[ \t]*)*(?:#{1,6}[ \t]|(?:===[!+]*|!!!|\?\?\?\+?)[ \t])"
@@ -89,6 +95,9 @@ LIST_ITEM = re.compile(r"[ \t]*(?:[-*+]|\d+[.)])[ \t]")
 SENTENCE_END = re.compile(
     r"(?<!\bal)(?<!\bcf)(?<!\bvs)(?<!\be\.g)(?<!\bi\.e)"
     r"""[.!?][)\]"'’”*_\0]*\s++(?![a-z])"""
+)
+TOML_FAULT = re.compile(
+    r"(.*?)(?: \(at (?:line (\d+), column (\d+)|end of document)\))?", re.S
 )
 # Digits, and what else is a number in one character, such as ½ or ³.
 DIGIT = "\\d" + "".join(
@@ -149,25 +158,17 @@ MULTIPLE = re.compile(r"(?:times|fold|per\s?cent)\b")
 COUNT_BEFORE = re.compile(rf"\b{COUNT}[\s-]*\Z")
 
 
-@dataclass
-class Fence:
+class Fence(NamedTuple):
     start: int
     end: int
-    info: str
-    body: str
+    language: str
     body_start: int
-    # The comments on the lines directly above.
+    body: str
+    # Those on the lines directly above.
     comments: str
 
-    @property
-    def language(self) -> str:
-        match = LANGUAGE.match(self.info)
-        name = match and (match["class"] or match["plain"])
-        return (name or "").lower()
 
-
-@dataclass
-class Data:
+class Data(NamedTuple):
     """One <data value="…">text</data>."""
 
     start: int
@@ -177,8 +178,7 @@ class Data:
     text: str
 
 
-@dataclass
-class Link:
+class Link(NamedTuple):
     """A link or an image; `start` to `end` is its text."""
 
     start: int
@@ -187,22 +187,19 @@ class Link:
     image: bool
 
 
-@dataclass
-class Code:
-    """Inline code or mathematics."""
+class Code(NamedTuple):
+    """Inline code or mathematics; `bound` if it stands in a <data>."""
 
     start: int
     text: str
-    # Whether it stands in a <data>.
     bound: bool
 
 
-@dataclass
-class Figure:
+class Figure(NamedTuple):
     start: int
     end: int
-    # From start to end of its caption.
-    caption: tuple[int, int] | None = None
+    # From start to end of its text.
+    caption: tuple[int, int] | None
 
 
 @dataclass
@@ -263,9 +260,9 @@ class Page:
             yield self._column_head(start, offset)
         elif LIST_ITEM.match(self.prose, start):
             yield self.prose[start:end]
-        for figure in self.figures:
-            if figure.start <= offset < figure.end and figure.caption:
-                yield self.prose[slice(*figure.caption)]
+        figure = around(self.figures, offset)
+        if figure and figure.caption:
+            yield self.prose[slice(*figure.caption)]
         start = self.prose.rfind("\n", 0, offset) + 1
         depth = indent_of(self.prose[start:offset])
         while start:
@@ -284,12 +281,11 @@ class Page:
     def _column_head(self, row: int, offset: int) -> str:
         """The heads of its column and of the first, in this row's table."""
         column = self.prose.count("|", row, offset)
-        first = above = row
-        while TABLE_ROW.match(self.prose, above):
+        first = row
+        while first and TABLE_ROW.match(
+            self.prose, above := self.prose.rfind("\n", 0, first - 1) + 1
+        ):
             first = above
-            if not first:
-                break
-            above = self.prose.rfind("\n", 0, first - 1) + 1
         cells = self.prose[first : self.prose.find("\n", first)].split("|")
         return " ".join(cells[1:2] + cells[column : column + 1])
 
@@ -310,24 +306,39 @@ def indent_of(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def blanked(text: str) -> str:
-    """As many characters, in as many lines."""
-    if "\n" not in text:
-        return BLANK * len(text)
-    return re.sub(r"[^\n]", BLANK, text)
+def around(parts: list, offset: int) -> Link | Figure | None:
+    """The first of the parts in which offset lies."""
+    holding = (part for part in parts if part.start <= offset < part.end)
+    return next(holding, None)
+
+
+def blanked(text: str, spans: list[tuple[int, int]], blank: str = BLANK) -> str:
+    """As many characters in as many lines, with `blank` in the spans."""
+    parts, last = [], 0
+    for start, end in sorted(spans):
+        start = max(start, last)
+        if start < end:
+            hidden = text[start:end]
+            parts += (text[last:start], blank * len(hidden))
+            if "\n" in hidden:
+                parts[-1] = re.sub(r"[^\n]", blank, hidden)
+            last = end
+    return "".join([*parts, text[last:]])
 
 
 def scan(text: str) -> Page:
     """The page with all its parts."""
     page = Page(text)
-    page.body = _without_blocks(page)
-    definitions = {}
-    if "]:" in page.body:
-        for match in DEFINITION.finditer(page.body):
-            definitions[match["label"].lower()] = match["target"]
-        page.body = DEFINITION.sub(lambda m: blanked(m[0]), page.body)
+    page.body = blanked(text, _blocks(page), " ")
+    definitions, spans = {}, []
+    for match in DEFINITION.finditer(page.body) if "]:" in page.body else ():
+        definitions[match["label"].lower()] = match["target"]
+        spans.append(match.span())
     for match in LIKE_INCLUDE.finditer(text):
         start = match.start("mark")
+        shown = page.body.startswith(match["mark"], start)
+        if shown:
+            spans.append(match.span())
         include = INCLUDE.fullmatch(match[0])
         if include is None:
             fault = (
@@ -335,85 +346,58 @@ def scan(text: str) -> Page:
                 'alone on its line: --8<-- "FILE:SECTION"'
             )
             page.faults.append((start, fault))
-        elif page.body.startswith(match["mark"], start):
+        elif shown:
             page.includes.append((start, include["target"]))
-    page.body = LIKE_INCLUDE.sub(lambda m: blanked(m[0]), page.body)
-    spans = _inline(page, definitions)
-    parts, last = [], 0
-    for start, end in sorted(spans):
-        if start >= last:
-            parts += [page.body[last:start], blanked(page.body[start:end])]
-        elif end > last:
-            parts.append(blanked(page.body[last:end]))
-        last = max(last, end)
-    parts.append(page.body[last:])
-    page.prose = "".join(parts)
+    page.body = blanked(page.body, spans)
+    page.prose = blanked(page.body, _inline(page, definitions))
     return page
 
 
-def _without_blocks(page: Page) -> str:
-    """The text with front matter and fences as empty lines."""
-    text = page.text
-    spans = []
+def _blocks(page: Page) -> list[tuple[int, int]]:
+    """Note front matter and fences; returns where they lie."""
+    text, spans, position = page.text, [], 0
     front = FRONT_MATTER.match(text) if text.startswith("---") else None
     if front:
         page.front_matter = front.span("body")
-        spans.append(front.span())
-    if "```" in text or "~~~" in text:
-        position = front.end() if front else 0
-        opening = None
-        for match in FENCE.finditer(text, position):
-            fence = match["fence"]
-            if opening is None:
-                # A backtick further on makes it code within a sentence.
-                if fence[0] == "~" or "`" not in match["info"]:
-                    opening = match
-            elif (
-                fence.startswith(opening["fence"]) and not match["info"].strip()
-            ):
-                spans.append(_add_fence(page, opening, match))
-                opening = None
-        if opening:
-            spans.append(_add_fence(page, opening, None))
-            page.faults.append(
-                (
-                    opening.start("fence"),
-                    f"a fence that is never closed; expected a line with "
-                    f"{opening['fence']} below it",
-                )
-            )
-    parts, last = [], 0
-    for start, end in spans:
-        parts += [text[last:start], re.sub(r"[^\n]", " ", text[start:end])]
-        last = end
-    return "".join([*parts, text[last:]])
+        spans, position = [front.span()], front.end()
+    opening = None
+    has_fences = "```" in text or "~~~" in text
+    for match in FENCE.finditer(text, position) if has_fences else ():
+        if opening is None:
+            # A backtick further on makes it code within a sentence.
+            if match["fence"][0] == "~" or "`" not in match["info"]:
+                opening = match
+        elif (
+            match["fence"].startswith(opening["fence"])
+            and not match["info"].strip()
+        ):
+            _add_fence(page, opening, *match.span())
+            opening = None
+    if opening:
+        _add_fence(page, opening, len(text), len(text))
+        fault = (
+            "a fence that is never closed; expected a line with "
+            f"{opening['fence']} below it"
+        )
+        page.faults.append((opening.start("fence"), fault))
+    return spans + [(fence.start, fence.end) for fence in page.fences]
 
 
-def _add_fence(page: Page, opening: re.Match, closing: re.Match | None):
-    """Note the fence; returns where it lies."""
-    text = page.text
-    start = opening.start("fence")
+def _add_fence(page: Page, opening: re.Match, body_end: int, end: int) -> None:
+    language = LANGUAGE.match(opening["info"])
+    name = language and (language["class"] or language["plain"])
     body_start = opening.end() + 1
-    body_end = closing.start() if closing else len(text)
-    comments, above = "", opening.start()
-    while above:
-        line = text[text.rfind("\n", 0, above - 1) + 1 : above].strip()
-        if not (line.startswith("<!--") and line.endswith("-->")):
-            break
-        comments += line
-        above = text.rfind("\n", 0, above - 1) + 1
-    end = closing.end() if closing else len(text)
+    comments = COMMENTS.search(page.text, 0, opening.start())
     page.fences.append(
         Fence(
-            start,
-            end,
-            opening["info"].strip(),
-            text[body_start:body_end],
-            body_start,
-            comments,
+            start=opening.start("fence"),
+            end=end,
+            language=(name or "").lower(),
+            body_start=body_start,
+            body=page.text[body_start:body_end],
+            comments=comments[0] if comments else "",
         )
     )
-    return start, end
 
 
 def _inline(page: Page, definitions: dict[str, str]) -> list[tuple[int, int]]:
@@ -421,16 +405,13 @@ def _inline(page: Page, definitions: dict[str, str]) -> list[tuple[int, int]]:
     body = page.body
     spans: list[tuple[int, int]] = []
     brackets: list[int] = []
-    data: tuple[int, str, int] | None = None
-    figure: Figure | None = None
+    # The tag of the <data> that is open.
+    data: re.Match | None = None
     for match in SPECIAL.finditer(body):
         start, end = match.span()
         sign = body[start]
-        if sign == "[":
-            if match["footnote"]:
-                spans.append((start, end))
-            else:
-                brackets.append(start)
+        if sign == "[" and not match["footnote"]:
+            brackets.append(start)
             continue
         if sign == "]":
             if brackets:
@@ -446,85 +427,78 @@ def _inline(page: Page, definitions: dict[str, str]) -> list[tuple[int, int]]:
                     )
                     spans.append((start, end))
             continue
-        if sign == "\\" and match["escaped"]:
+        if match["escaped"]:
             continue
         spans.append((start, end))
+        name = (match["tag"] or "").lower()
         if sign in "`$\\":
             text = body[slice(*match.span(match.lastgroup))]
             page.codes.append(Code(start, text, data is not None))
         elif match["broken"]:
             page.faults.append((start, "a <data> tag without its '>'"))
-        elif match["tag"]:
-            name = match["tag"].lower()
-            if name == "data":
-                data = _data_tag(page, match, data, spans)
-            elif name == "figure":
-                if not match["close"]:
-                    figure = Figure(start, len(body))
-                    page.figures.append(figure)
-                elif figure:
-                    figure.end = end
-                    figure = None
-            elif name == "figcaption" and figure:
-                if not match["close"]:
-                    figure.caption = (end, figure.end)
-                elif figure.caption:
-                    figure.caption = (figure.caption[0], start)
-            elif name == "img":
-                found = attributes(match["attributes"])
-                at = start
-                if "alt" in found:
-                    at = body.index(found["alt"], start)
-                page.links.append(
-                    Link(at, at + len(found.get("alt", "")),
-                         found.get("src", ""), True)
-                )  # fmt: skip
-            elif name == "a" and not match["close"]:
-                found = attributes(match["attributes"])
-                stop = body.find("</a", end)
-                if "href" in found:
-                    page.links.append(
-                        Link(end, max(stop, end), found["href"], False)
-                    )
+        elif name == "data":
+            data = _data_tag(page, match, data, spans)
+        elif match["close"]:
+            continue
+        elif name == "figure":
+            stop = end_of_element(body, "figure", end)
+            caption = CAPTION.search(body, end, stop)
+            text_span = caption and caption.span("text")
+            page.figures.append(Figure(start, stop, text_span))
+        elif name == "img":
+            found = attributes(match)
+            alt = found.get("alt", "")
+            at = body.index(alt, start)
+            target = found.get("src", "")
+            page.links.append(Link(at, at + len(alt), target, True))
+        elif name == "a" and "href" in (found := attributes(match)):
+            stop = end_of_element(body, "a", end)
+            page.links.append(Link(end, stop, found["href"], False))
     if data:
-        page.faults.append((data[0], "a <data> that is not closed by </data>"))
+        fault = "a <data> that is not closed by </data>"
+        page.faults.append((data.start(), fault))
     return spans
 
 
-def _data_tag(page, match, data, spans):
-    """The open <data> after this tag: (start, value, text start), or None."""
+def _data_tag(
+    page: Page, match: re.Match, data: re.Match | None, spans: list
+) -> re.Match | None:
+    """The tag of the <data> that is open after this tag, or None."""
     start, end = match.span()
-    body = page.body
     # An element is inline: it ends with its paragraph.
-    if data and re.search(r"\n[ \t\r]*\n", body[data[2] : start]):
+    if data and EMPTY_LINE.search(page.body, data.end(), start):
         fault = "a <data> that is not closed by </data> in its paragraph"
-        page.faults.append((data[0], fault))
-        data = None
-        if match["close"]:
-            return None
-    if match["close"]:
+        page.faults.append((data.start(), fault))
+        return None if match["close"] else match
+    if not match["close"]:
         if data:
-            opening, value, text_start = data
-            text = body[text_start:start]
-            page.data.append(Data(opening, end, value, text_start, text))
-            spans.append((opening, end))
-        else:
-            page.faults.append((start, "a </data> without its <data>"))
+            fault = "a <data> within another; close that first"
+            page.faults.append((start, fault))
+        return data or match
+    if not data:
+        page.faults.append((start, "a </data> without its <data>"))
         return None
-    if data:
-        page.faults.append((start, "a <data> within another; close that first"))
-        return data
-    value = attributes(match["attributes"]).get("value")
+    value = attributes(data).get("value", "")
     if not value:
-        page.faults.append((start, 'a <data> without value="NAME.DEVICE:KEY"'))
-    return start, value or "", end
+        fault = 'a <data> without value="NAME.DEVICE:KEY"'
+        page.faults.append((data.start(), fault))
+    text = page.body[data.end() : start]
+    page.data.append(Data(data.start(), end, value, data.end(), text))
+    spans.append((data.start(), end))
+    return None
 
 
-def attributes(text: str) -> dict[str, str]:
+def end_of_element(body: str, name: str, start: int) -> int:
+    """Where its closing tag begins; the end of the text if there is none."""
+    found = body.find(f"</{name}", start)
+    return len(body) if found < 0 else found
+
+
+def attributes(tag: re.Match) -> dict[str, str]:
     """The attributes of a tag by name."""
     return {
         name.lower(): double or single
-        for name, double, single in ATTRIBUTE.findall(text)
+        for name, double, single in ATTRIBUTE.findall(tag["attributes"])
     }
 
 
@@ -573,14 +547,14 @@ def is_name(text: str, start: int, end: int) -> bool:
 
 
 def bare_numbers(
-    page: Page, start: int, end: int, versions: dict[str, int]
+    page: Page, versions: dict[str, int]
 ) -> Iterator[tuple[int, str]]:
     """(offset, number) of digits that are no name, version, year or marker."""
     text = page.prose
-    for match in ENTITY.finditer(text, start, end) if "&" in text else ():
+    for match in ENTITY.finditer(text) if "&" in text else ():
         if html.unescape(match[0]).isnumeric():
             yield match.start(), match[0]
-    for match in NUMBER.finditer(text, start, end):
+    for match in NUMBER.finditer(text):
         at, stop = match.span()
         line = text.rfind("\n", 0, at) + 1
         marker = LIST_MARKER.match(text, line)
@@ -608,20 +582,17 @@ def number_words(page: Page) -> Iterator[tuple[int, str]]:
     """(offset, words) of what compares or measures, such as half or tenfold."""
     text = page.prose.lower()
     found = []
-    # Not any(…), whose generator takes longer than the search itself.
-    for stem in MEASURE_STEMS:
-        if stem in text:
-            for match in MEASURE.finditer(text):
-                start, end = match.span()
-                before = text[max(0, start - 20) : start]
-                if match[0] != "half" or not NO_MEASURE.search(before):
-                    found.append((start, end))
-            break
+    # Not any(… for …), which takes longer than the search itself.
+    has_stem = any(map(text.__contains__, MEASURE_STEMS))
+    for match in MEASURE.finditer(text) if has_stem else ():
+        start, end = match.span()
+        part = NO_MEASURE.search(text, max(0, start - 20), start)
+        if match[0] != "half" or not part:
+            found.append((start, end))
     for match in MULTIPLE.finditer(text):
-        start = max(0, match.start() - 20)
-        count = COUNT_BEFORE.search(text[start : match.start()])
-        if count:
-            found.append((start + count.start(), match.end()))
+        start, end = match.span()
+        if count := COUNT_BEFORE.search(text, max(0, start - 20), start):
+            found.append((count.start(), end))
     for start, end in found:
         yield start, " ".join(page.prose[start:end].split())
 
@@ -642,13 +613,18 @@ def closest(name: str, names) -> str:
     return f"; did you mean {found[0]}?" if found else ""
 
 
-class Lines:
-    """Line and column of offsets into a text, both from 1."""
+def place(text: str, offset: int) -> tuple[int, int]:
+    """Line and column of an offset, both from 1."""
+    line_end = text.rfind("\n", 0, offset)
+    return text.count("\n", 0, offset) + 1, offset - line_end
 
-    def __init__(self, text: str) -> None:
-        self.starts = [0]
-        self.starts += (m.end() for m in re.finditer("\n", text))
 
-    def place(self, offset: int) -> tuple[int, int]:
-        line = bisect_right(self.starts, offset)
-        return line, offset - self.starts[line - 1] + 1
+def toml_fault(error: Exception, text: str) -> tuple[str, int, int]:
+    """What tomllib refuses in the text, its line and its column."""
+    why, line, column = TOML_FAULT.fullmatch(str(error)).groups()
+    line = int(line or text.count("\n") + 1)
+    return (
+        f"no TOML: {why[0].lower()}{why[1:]}; mend it",
+        line,
+        int(column or 1),
+    )
