@@ -124,7 +124,8 @@ class Writer:
         self.root, self.programs, self.sources = root, programs, sources
         # Its own title is not read: the page may not be written yet.
         self.titles = {"claims.md": "Claims"}
-        text = (root / "docs/references.md").read_text("utf-8")
+        references = root / "docs/references.md"
+        text = references.read_text("utf-8") if references.is_file() else ""
         self.works = {key: label for label, key in WORK.findall(text)}
 
     def claim(self, claim: Claim) -> str:
