@@ -18,10 +18,11 @@ import sys
 import tempfile
 import traceback
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import pytest_codeblocks
-import yaml
+from mkdocs.utils.yaml import yaml_load
 from pymdownx.snippets import (
     SnippetExtension,
     SnippetMissingError,
@@ -41,41 +42,19 @@ ALIASES = {"py": "python", "python3": "python"}
 run_shell = plugin.TestBlock.runtest
 
 
-class SettingsLoader(yaml.SafeLoader):
-    """Reads mkdocs.yml for its plain values; tags like !ENV become None."""
-
-
-SettingsLoader.add_multi_constructor("", lambda loader, tag, node: None)
-
-
 def includes(root: Path) -> SnippetPreprocessor:
     """The site's own preprocessor for include lines, as mkdocs.yml sets it."""
-    path = root / "mkdocs.yml"
-    settings = {}
-    if path.is_file():
-        text = path.read_text(encoding="utf-8")
-        settings = yaml.load(text, SettingsLoader) or {}
+    settings = yaml_load((root / "mkdocs.yml").read_text(encoding="utf-8"))
     options = {}
-    for extension in settings.get("markdown_extensions") or []:
-        if isinstance(extension, dict) and "pymdownx.snippets" in extension:
-            options = extension["pymdownx.snippets"] or {}
-    folders = options.get("base_path", ["."])
-    folders = [folders] if isinstance(folders, str) else folders
-    configured = SnippetExtension(
-        **{
-            **options,
-            "base_path": [str(root / folder) for folder in folders],
-            "check_paths": True,
-            "auto_append": [],
-        }
-    ).getConfigs()
-
-    class Markdown:
-        """What the preprocessor asks of Python-Markdown."""
-
-        tab_length = 4
-
-    return SnippetPreprocessor(configured, Markdown())
+    for extension in settings["markdown_extensions"]:
+        if isinstance(extension, dict):
+            options |= extension.get("pymdownx.snippets", {})
+    options["base_path"] = [str(root / path) for path in options["base_path"]]
+    options["check_paths"] = True
+    # All that the preprocessor asks of Python-Markdown is the width of a tab.
+    return SnippetPreprocessor(
+        SnippetExtension(**options).getConfigs(), SimpleNamespace(tab_length=4)
+    )
 
 
 def expand(path: Path, include: SnippetPreprocessor) -> list[tuple[str, int]]:
@@ -90,11 +69,6 @@ def expand(path: Path, include: SnippetPreprocessor) -> list[tuple[str, int]]:
         # A table that is drawn holds no code, and need not be drawn yet.
         if is_generated(included["file"] or ""):
             continue
-        if not line.strip(" \t;-8<"):
-            raise pytest.Collector.CollectError(
-                f"{path}:{number}: an include over several lines; expected "
-                'one line for each: --8<-- "FILE:SECTION"'
-            )
         try:
             found += [(text, number) for text in include.run([line])]
         except SnippetMissingError as error:
@@ -128,15 +102,11 @@ def normalise(lines: list[str]) -> list[str]:
         closes = match and match["fence"].startswith(opening["fence"])
         if not closes or match["info"].strip():
             continue
-        longest = max(
-            (
-                len(ticks)
-                for body in lines[start + 1 : number]
-                for ticks in re.findall(r"^\s*(`{3,})", body)
-            ),
-            default=2,
+        ticks = re.findall("`+", "\n".join(lines[start + 1 : number]))
+        # At least three, and more than stand anywhere in the code.
+        fence = opening["indent"] + "`" * max(
+            3, len(max(ticks, default="")) + 1
         )
-        fence = opening["indent"] + "`" * (longest + 1)
         lines[start] = fence + language(opening["info"])
         lines[number] = fence
         opening = None

@@ -29,16 +29,11 @@ def build(root: Path, preview: bool) -> int:
     found = write_pages(root)
     if preview:
         return 0
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
-    environment = os.environ | {
-        "NOTEBOOKS": "1",
-        "NO_MKDOCS_2_WARNING": "1",
-        PREPARED: "1",
-    }
+    settings = {"NOTEBOOKS": "1", "NO_MKDOCS_2_WARNING": "1", PREPARED: "1"}
     done = subprocess.run(
-        command,
+        [sys.executable, "-m", "mkdocs", "build", "--strict"],
         cwd=root,
-        env=environment,
+        env=os.environ | settings,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -83,35 +78,32 @@ def compare(root: Path, result: Result) -> bool:
     found = disagreements(result.committed, result.fresh)
     lines = path.read_text("utf-8").splitlines()
     for key, why in found:
-        line = line_of(key, lines, key in result.committed["values"])
+        numbers = [
+            n for n, line in enumerate(lines, 1) if f'"{key}": {{' in line
+        ]
+        # A series may have the name of a value; values come last, judgements
+        # first.
+        line = (numbers or [1])[-1 if key in result.committed["values"] else 0]
         print(f"{where}:{line}: {key}: {why}")
     if found:
         print(f"To take what was measured here, {accept}")
     return bool(found)
 
 
-def line_of(key: str, lines: list[str], is_value: bool) -> int:
-    """The line of a result file on which the key stands; 1 if on none."""
-    found = [
-        number for number, line in enumerate(lines, 1) if f'"{key}": {{' in line
-    ]
-    # A series may have the name of a value; values come last, judgements
-    # first.
-    return (found or [1])[-1 if is_value else 0]
-
-
 def tell(found: list[Result]) -> None:
     """Say what was measured again, what was not, and how to open the site."""
-    again = [result for result in found if result.fresh]
-    others = [result for result in found if not result.fresh]
-    if again:
-        print("\nMeasured again here, and it agrees:")
-    for result in again:
-        print(f"  {result.name}, on {result.fresh['provenance']['date']}")
-    if others:
-        print("\nNot run here:")
-    for result in others:
-        print(f"  {result.name}, {result.words}")
+    again = [
+        f"{r.name}, on {r.fresh['provenance']['date']}"
+        for r in found
+        if r.fresh
+    ]
+    others = [f"{r.name}, {r.words}" for r in found if not r.fresh]
+    for title, names in (
+        ("Measured again here, and it agrees:", again),
+        ("Not run here:", others),
+    ):
+        if names:
+            print("", title, *(f"  {name}" for name in names), sep="\n")
     if not os.environ.get("REPO_URL"):
         print("\nREPO_URL is not set: the pages have no edit links.")
     print(

@@ -5,17 +5,13 @@ from __future__ import annotations
 import html
 import re
 from collections import Counter
+from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 
 from _guide.check.ledger import BADGES, SIDES, VERDICTS, Claim, Ledger
 from _guide.check.phrases import told
-from _guide.project import (
-    DEVICE_NAMES,
-    FRAMEWORK_NAMES,
-    GuideError,
-    Program,
-)
+from _guide.project import DEVICE_NAMES, FRAMEWORK_NAMES, GuideError, Program
 
 TITLE = re.compile(r"^# (.+?)[ \t]*(?:\{[^}]*\})?[ \t]*$", re.M)
 WORK = re.compile(r"^## (.+?) \{ #(\S+) \}$", re.M)
@@ -60,44 +56,56 @@ def claims_page(root: Path, programs: list[Program], ledger: Ledger) -> str:
     files = {c.topic: c.file.path.removeprefix("docs/") for c in claims}
     listed = (f"[{topic}]({path})" for topic, path in files.items())
     text = INTRODUCTION.format(count=len(claims), files=", ".join(listed))
-    text += counts(claims)
-    text += form(claims, ledger.sources)
-    text += MEANINGS.format(
-        verdicts=meanings(VERDICTS), badges=meanings(BADGES)
+    text += counts(claims) + form(claims, ledger.sources)
+    verdicts, badges = (
+        "\n".join(f"    | {word} | {why} |" for word, why in words.items())
+        for words in (VERDICTS, BADGES)
     )
+    text += MEANINGS.format(verdicts=verdicts, badges=badges)
     for topic, of_topic in groupby(claims, lambda claim: claim.topic):
         text += f"## {topic.capitalize()}\n\n"
         text += "".join(map(page.claim, of_topic))
     return text
 
 
-def meanings(words: dict[str, str]) -> str:
-    return "\n".join(f"    | {word} | {why} |" for word, why in words.items())
-
-
 def counts(claims: list[Claim]) -> str:
     """How many there are of each verdict, each a link to those."""
-    found = Counter(claim.fields["verdict"] for claim in claims)
-    items = [
+    items = "".join(
         f'<li><a href="?verdict={word.replace(" ", "+")}">{word}</a> '
-        f"{found[word]}</li>"
-        for word in VERDICTS
-        if found[word]
-    ]
-    return f'<ul class="guide-counts">\n{lines(items)}\n</ul>\n\n'
+        f"{count}</li>\n"
+        for word, count in occurring(claims, "verdict", VERDICTS)
+    )
+    return f'<ul class="guide-counts">\n{items}</ul>\n\n'
+
+
+def occurring(
+    claims: list[Claim], name: str, known: Iterable[str]
+) -> list[tuple[str, int]]:
+    """The words that the field has, in the order given, and how often."""
+    found = Counter(word for claim in claims for word in claim.texts(name))
+    return [(word, found[word]) for word in known if found[word]]
 
 
 def form(claims: list[Claim], sources: dict[str, str]) -> str:
     """What filters the claims; the script shows it."""
-    fields = "".join(
-        select(claims, name, known)
-        for name, known in (
-            ("verdict", {word: word for word in VERDICTS}),
-            ("badge", {word: word for word in BADGES}),
-            ("topic", {claim.topic: claim.topic for claim in claims}),
-            ("source", sources),
+    choices = {
+        "verdict": VERDICTS,
+        "badge": BADGES,
+        "topic": dict.fromkeys(claim.topic for claim in claims),
+        "source": sources,
+    }
+    fields = ""
+    for name, known in choices.items():
+        titles = sources if name == "source" else {}
+        options = "".join(
+            f'<option value="{html.escape(word)}">'
+            f"{html.escape(titles.get(word, word))} ({count})</option>\n"
+            for word, count in occurring(claims, name, known)
         )
-    )
+        fields += (
+            f'<label>{name.capitalize()} <select name="{name}">\n'
+            f'<option value="">any</option>\n{options}</select></label>\n'
+        )
     return (
         '<form class="guide-filter" role="search" aria-label="Claims" hidden>\n'
         '<label class="guide-words">Words <input type="search" name="words" '
@@ -105,25 +113,6 @@ def form(claims: list[Claim], sources: dict[str, str]) -> str:
         '<p><button type="reset">Show all</button> '
         '<span role="status" aria-live="polite"></span></p>\n</form>\n\n'
     )
-
-
-def select(claims: list[Claim], name: str, known: dict[str, str]) -> str:
-    """A choice among the words that occur, with how often they do."""
-    found = Counter(word for claim in claims for word in claim.texts(name))
-    options = [
-        f'<option value="{html.escape(word)}">{html.escape(text)} '
-        f"({found[word]})</option>"
-        for word, text in known.items()
-        if found[word]
-    ]
-    return (
-        f'<label>{name.capitalize()} <select name="{name}">\n'
-        f'<option value="">any</option>\n{lines(options)}\n</select></label>\n'
-    )
-
-
-def lines(items: list[str]) -> str:
-    return "\n".join(items)
 
 
 class Writer:
@@ -142,33 +131,33 @@ class Writer:
     def claim(self, claim: Claim) -> str:
         fields = claim.fields
         number, verdict = fields["number"], fields["verdict"]
-        badge = fields["badge"]
         # No word is said twice.
-        badge = "" if badge == verdict else f" · {badge}"
-        rows = [
-            ("Said in", self.said_in(claim)),
-            ("Explained in", self.page(fields["page"])),
-            ("Measured by", self.experiments(claim)),
-            ("Literature", self.literature(claim)),
-        ]
+        badge = "" if fields["badge"] == verdict else f" · {fields['badge']}"
+        rows = {
+            "Said in": self.said_in(claim),
+            "Explained in": self.page(fields["page"]),
+            "Measured by": self.experiments(claim),
+            "Literature": self.literature(claim),
+        }
         listed = "".join(
             f"<dt>{term}</dt>\n<dd markdown>{text}</dd>\n"
-            for term, text in rows
+            for term, text in rows.items()
             if text
         )
-        folded = rests_on(claim)
-        if folded:
-            listed += f"<dt>Rests on</dt>\n<dd>\n{folded}</dd>\n"
+        says, decides = (
+            " ".join(fields[name].split()) for name in ("says", "decides")
+        )
         return (
             f'<article class="guide-claim" id="claim-{number}" '
             f'aria-label="Claim {number}" data-verdict="{verdict}" '
             f'data-badge="{fields["badge"]}" data-topic="{claim.topic}" '
             f'data-source="{" ".join(claim.texts("source"))}" markdown>\n'
             f'<p class="guide-says" markdown>[{number}](#claim-{number}) '
-            f"{one_line(fields['says'])}</p>\n"
-            f'<p class="guide-verdict"><strong>{verdict}</strong>{badge}</p>\n'
-            f"<p markdown>{one_line(fields['decides'])}</p>\n"
-            f"<dl data-search-exclude markdown>\n{listed}</dl>\n</article>\n\n"
+            f"{says}</p>\n"
+            f'<p class="guide-verdict"><strong>{verdict}</strong>'
+            f"{badge}</p>\n"
+            f"<p markdown>{decides}</p>\n<dl data-search-exclude markdown>\n"
+            f"{listed}{rests_on(claim)}</dl>\n</article>\n\n"
         )
 
     def said_in(self, claim: Claim) -> str:
@@ -180,8 +169,7 @@ class Writer:
         path = target.partition("#")[0]
         if path not in self.titles:
             file = self.root / "docs" / path
-            text = file.read_text("utf-8") if file.is_file() else ""
-            title = TITLE.search(text)
+            title = file.is_file() and TITLE.search(file.read_text("utf-8"))
             self.titles[path] = title[1] if title else path
         return f"[{self.titles[path]}]({target})"
 
@@ -212,15 +200,18 @@ def rests_on(claim: Claim) -> str:
     count = len(claim.judgements)
     if not count:
         return ""
-    noun = "judgement" + "s" * (count > 1)
-    text = f"<details><summary>{count} {noun}</summary>\n"
+    text = ""
     for side, title in zip(SIDES, ("For it:", "Against it:")):
         if items := judgements(claim, side):
-            text += f"<p>{title}</p>\n<ul>\n{lines(items)}\n</ul>\n"
-    return f"{text}</details>\n"
+            text += f"<p>{title}</p>\n<ul>\n{items}</ul>\n"
+    noun = "judgement" + "s" * (count > 1)
+    return (
+        f"<dt>Rests on</dt>\n<dd>\n<details><summary>{count} {noun}</summary>\n"
+        f"{text}</details>\n</dd>\n"
+    )
 
 
-def judgements(claim: Claim, side: str) -> list[str]:
+def judgements(claim: Claim, side: str) -> str:
     """Each key once, with how it comes out, and where only one is named."""
     found: dict[tuple[str, str], list[str]] = {}
     for _, reference, truth in claim.required(side):
@@ -234,11 +225,7 @@ def judgements(claim: Claim, side: str) -> list[str]:
         found.setdefault((reference.topic, reference.key), []).append(
             f'<data value="{reference}">{told(truth)}{where}</data>'
         )
-    return [
-        f"<li><code>{key}</code> {', '.join(said)}</li>"
+    return "".join(
+        f"<li><code>{key}</code> {', '.join(said)}</li>\n"
         for (_, key), said in found.items()
-    ]
-
-
-def one_line(text: str) -> str:
-    return " ".join(text.split())
+    )

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import shutil
 import traceback
+from itertools import groupby
 from pathlib import Path
 
 from _guide.project import DEVICES, GuideError, Program, programs
@@ -15,7 +16,11 @@ from _guide.results import committed, fresh, write_whole
 
 def draw(root: Path, topics: list[str]) -> int:
     """0 if every topic's figures are those of its results."""
-    found = topics_of(root)
+    found = {
+        topic: list(members)
+        for topic, members in groupby(programs(root), lambda p: p.topic)
+        if (root / "examples" / topic / "figure.py").is_file()
+    }
     for topic in topics:
         if topic not in found:
             known = ", ".join(found) or "none yet"
@@ -28,25 +33,16 @@ def draw(root: Path, topics: list[str]) -> int:
     return 0
 
 
-def topics_of(root: Path) -> dict[str, list[Program]]:
-    """The programs of each topic that has figures."""
-    found: dict[str, list[Program]] = {}
-    for program in programs(root):
-        if program.path.with_name("figure.py").is_file():
-            found.setdefault(program.topic, []).append(program)
-    return found
-
-
 def draw_topic(root: Path, topic: str, members: list[Program]) -> None:
     """Write the topic's figures, if what they are made of has changed."""
     source = root / "examples" / topic / "figure.py"
     where = source.relative_to(root).as_posix()
-    results = {}
-    for program in members:
-        for device in DEVICES:
-            result = fresh(program, device) or committed(program, device)
-            if result:
-                results[f"{program.name}.{device}"] = result
+    results = {
+        f"{program.name}.{device}": result
+        for program in members
+        for device in DEVICES
+        if (result := fresh(program, device) or committed(program, device))
+    }
     if not results:
         print(f"{where}:1: nothing to draw yet; run: guide run {topic}")
         return

@@ -51,12 +51,10 @@ class ToMathML(Postprocessor):
     """Replaces what arithmatex left for a script to find."""
 
     def run(self, text: str) -> str:
-        return GENERIC.sub(
-            lambda match: to_mathml(
-                html.unescape(match["tex"]), match["open"] == "["
-            ),
-            text,
-        )
+        def formula(match: re.Match) -> str:
+            return to_mathml(html.unescape(match["tex"]), match["open"] == "[")
+
+        return GENERIC.sub(formula, text)
 
 
 class MathMLExtension(Extension):

@@ -51,10 +51,8 @@ def renew(root):
     """Write the generated pages anew, if need be; True if that failed."""
     global made_from
     # A page that is saved should show at once.
-    sources = (
-        *(".build/results/*", "examples/*/*", "snippets/*"),
-        *("docs/*.bib", "docs/claims/*"),
-    )
+    sources = ".build/results/*", "examples/*/*", "snippets/*"
+    sources += "docs/*.bib", "docs/claims/*"
     times = {p: p.stat().st_mtime_ns for s in sources for p in root.glob(s)}
     if serving and times == made_from:
         return False
@@ -71,16 +69,17 @@ def on_page_content(html, page, config, files):
 
 
 def on_page_context(context, page, config, nav):
-    path = page.file.src_uri
-    edit = page.edit_url
-    if path.endswith(".ipynb") and edit:
-        root = Path(config.config_file_path).resolve().parent
+    path, edit = page.file.src_uri, page.edit_url
+    if not edit:
+        return
+    if path.endswith(".ipynb"):
+        root = Path(config.config_file_path).parent
         (program,) = root.glob(f"examples/[!_]*/{Path(path).stem}.py")
         where = program.relative_to(root).as_posix()
         page.edit_url = edit.replace(f"docs/{path}", where)
-    elif path == "references.md" and edit:
+    elif path == "references.md":
         page.edit_url = edit.removesuffix("md") + "bib"
-    elif path == "claims.md" and edit:
+    elif path == "claims.md":
         # A folder can only be looked into.
         page.edit_url = edit.removesuffix(".md").replace("/edit/", "/tree/")
     elif path.startswith(("evidence/", "notebooks/")):

@@ -11,6 +11,7 @@ import io
 import math
 import re
 from dataclasses import dataclass
+from itertools import repeat
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -21,12 +22,9 @@ from matplotlib.ticker import (
     NullLocator,
 )
 
-from _guide import project
+from _guide.project import DEVICE_NAMES, FRAMEWORK_NAMES
 from _guide.results import interval
 from _guide.site.table import as_csv
-
-FRAMEWORK_NAMES = project.FRAMEWORK_NAMES
-DEVICE_NAMES = project.DEVICE_NAMES
 
 # About the width of a phone in CSS pixels, so that text keeps its size there.
 WIDTH = 4.8
@@ -101,14 +99,9 @@ def new_figure(rows=1, columns=1, height=2.6, sharey=False):
         raise ValueError(f"{columns} columns; at most 2 fit on a phone")
     matplotlib.rcParams.update(SETTINGS)
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    axes = figure.subplots(
-        rows,
-        columns,
-        sharex="col" if rows > 1 else False,
-        sharey=sharey,
-        squeeze=False,
-    )
     figure.guide_lines = []
+    sharing = {"sharex": "col" if rows > 1 else False, "sharey": sharey}
+    axes = figure.subplots(rows, columns, squeeze=False, **sharing)
     for axis in axes.flat:
         # Two panels side by side have room for a few numbers each.
         axis.xaxis.set_major_locator(MaxNLocator(6 // columns))
@@ -137,12 +130,8 @@ def result_panels(results, ylabel, height=3.0):
     """
     found = measured(results)
     rows = -(-len(found) // 2)
-    figure, axes = new_figure(
-        rows=rows,
-        columns=min(2, len(found)),
-        height=height * rows,
-        sharey=True,
-    )
+    columns = min(2, len(found))
+    figure, axes = new_figure(rows, columns, height * rows, sharey=True)
     axes.flat[0].set_ylabel(ylabel)
     drawn = []
     for axis, ((framework, device), result) in zip(axes.flat, found.items()):
@@ -263,13 +252,10 @@ def draw_intervals(axis, rows):
 
 def columns(series):
     """x, y, low and high as lists of floats of one length."""
-    count = len(series["x"])
-    found = (
-        series.get(key) or [None] * count for key in ("x", "y", "low", "high")
-    )
+    absent = [None] * len(series["x"])
     return [
-        [math.nan if point is None else point for point in points]
-        for points in found
+        [math.nan if n is None else n for n in series.get(key) or absent]
+        for key in COLUMNS[2:]
     ]
 
 
@@ -283,19 +269,13 @@ def files(name, figure, made_by):
 
 def rows(figure):
     """What was drawn: a row of the CSV for each point."""
-    found = []
-    for line in figure.guide_lines:
-        series = line.series
-        empty = [None] * len(series["x"])
-        points = zip(
-            series["x"],
-            series["y"],
-            series.get("low", empty),
-            series.get("high", empty),
+    return [
+        (line.axis.get_title(), line.name, *point)
+        for line in figure.guide_lines
+        for point in zip(
+            *(line.series.get(key) or repeat(None) for key in COLUMNS[2:])
         )
-        panel = line.axis.get_title()
-        found += [(panel, line.name, *point) for point in points]
-    return found
+    ]
 
 
 def label_ends(figure):
@@ -361,26 +341,24 @@ def side_by_side(ends, width=45):
 
 def spread(heights, gap):
     """Ascending heights at least `gap` apart, moved as little as may be."""
+
+    def lowest(block):
+        return sum(block) / len(block) - len(block) * gap / 2
+
     # Those that touch become a block about the mean of their heights.
     blocks = []
     for height in heights:
-        blocks.append([height])
-        while (
-            len(blocks) > 1
-            and _bounds(blocks[-2], gap)[1] > (_bounds(blocks[-1], gap)[0])
+        block = [height]
+        while blocks and (
+            lowest(blocks[-1]) + len(blocks[-1]) * gap > lowest(block)
         ):
-            upper = blocks.pop()
-            blocks[-1] += upper
+            block = blocks.pop() + block
+        blocks.append(block)
     return [
-        _bounds(block, gap)[0] + gap / 2 + index * gap
+        lowest(block) + gap / 2 + index * gap
         for block in blocks
         for index in range(len(block))
     ]
-
-
-def _bounds(block, gap):
-    middle, half = sum(block) / len(block), len(block) * gap / 2
-    return middle - half, middle + half
 
 
 def to_svg(figure, made_by):
