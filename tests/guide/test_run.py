@@ -196,10 +196,10 @@ def test_a_program_that_fails_is_told_and_the_others_go_on(scratch):
     assert "\x1b" not in ran.stderr
     assert f"{where}slow.py:1: still running after 0:40" in ran.stderr
     assert "its process died in the cell" in ran.stderr
-    assert f"{where}broken.py:20:5: invalid syntax" in ran.stderr
+    assert f"{where}broken.py:21:5: no Python: invalid syntax" in ran.stderr
     assert f"{where}headless.py:1: the first cell" in ran.stderr
-    assert f"{where}nothing.py:23: no results" in ran.stderr
-    assert f"{where}list.py:23: results is a list" in ran.stderr
+    assert f"{where}nothing.py:27: results is a int, expected" in ran.stderr
+    assert f"{where}list.py:27: results is a list" in ran.stderr
     assert "values['count']: is nan, expected a finite number" in ran.stderr
     assert "needs a 'ci' of [low, high], or 'exact': True" in ran.stderr
     assert "series['line']: unknown field 'z'" in ran.stderr
@@ -219,6 +219,37 @@ def test_a_program_that_fails_is_told_and_the_others_go_on(scratch):
         "good.cpu.json", "good.cpu.ipynb", "raising.cpu.json",
         "nan.cpu.json", "slow.cpu.json",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "words", [["run"], ["build"], ["check"], ["draw"], ["accept", "topic"]]
+)
+@pytest.mark.parametrize("file", ["one.py", "as_found_findings.py"])
+def test_what_is_no_python_is_one_clear_line(scratch, words, file):
+    lay_committed(scratch, scratch.program("one"), "2026-01-02", 5)
+    fresh = scratch.fresh("one")
+    fresh.parent.mkdir(parents=True)
+    fresh.write_bytes(scratch.committed("one").read_bytes())
+    (scratch.root / "examples/topic/figure.py").write_text("")
+    (scratch.root / "docs/index.md").write_text("# Start\n")
+    path = scratch.root / "examples/topic" / file
+    lines = path.read_text().split("\n")
+    path.write_text("\n".join([*lines[:-2], "x = = 1", *lines[-2:]]))
+    ran = scratch.guide(*words)
+    assert ran.returncode == 1
+    said = ran.stdout + ran.stderr
+    assert "Traceback" not in said
+    where = f"examples/topic/{file}:{len(lines) - 1}:5: no Python: invalid "
+    assert said.count(f"{where}syntax; mend it") == 1, said
+
+
+def test_a_program_without_findings_is_told_what_it_lacks(scratch):
+    path = scratch.program("one")
+    text = path.read_text()
+    path.write_text(text.replace("from as_found_findings import", "# "))
+    ran = scratch.guide("run")
+    assert ran.returncode == 1
+    assert "one.py:1: imports no findings; expected: from TOPIC" in ran.stderr
 
 
 def test_a_result_says_what_was_measured_and_how(scratch):

@@ -37,7 +37,10 @@ from _guide.reference import Reference, Unknown
 
 REFERENCE = re.compile(r"^[ \t]*@\w+\s*\{\s*([^,\s]+)\s*,", re.M)
 HEADER_FIELD = re.compile(r"# ?- (?:Install|Runs on|Expected|Timing):")
-TROUBLE = re.compile(r"(?P<path>[^:\s]+):(?P<line>\d+): (?P<message>.*)", re.S)
+TROUBLE = re.compile(
+    r"(?P<path>[^:\s]+):(?P<line>\d+):(?:(?P<column>\d+):)? (?P<message>.*)",
+    re.S,
+)
 # Lines of a file among which a waiver is looked for.
 WAIVER_LINES = 15
 
@@ -182,7 +185,8 @@ class Examined:
         match = TROUBLE.fullmatch(str(error))
         if not match:
             raise error
-        self.tell(match["path"], match["message"], int(match["line"]))
+        line, column = int(match["line"]), int(match["column"] or 1)
+        self.tell(match["path"], match["message"], line, column)
 
     def is_file(self, path: str) -> bool:
         if path not in self.exists:
@@ -232,18 +236,10 @@ class Examined:
         for program in self.programs.values():
             try:
                 devices = program.header["devices"]
-                program.expansion()
+                program.expanded()
                 program.is_current({})
             except GuideError as error:
                 self.tell_error(error)
-                continue
-            except SyntaxError as error:
-                self.tell(
-                    program.where,
-                    f"no Python: {error.msg}; mend it",
-                    error.lineno or 1,
-                    error.offset or 1,
-                )
                 continue
             self.readable.append(program)
             for device in DEVICES:
