@@ -272,10 +272,8 @@ class Program(Source):
 
     def is_current(self, provenance: dict) -> bool:
         """Whether a result is that of the present code."""
-        return (
-            self.is_measured_by(provenance)
-            and provenance.get("findings") == self.findings_hash
-        )
+        found = provenance.get("code"), provenance.get("findings")
+        return found == (self.code_hash, self.findings_hash)
 
     def committed(self, device: str) -> Path:
         """Where the committed result for `device` lies."""

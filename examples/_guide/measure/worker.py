@@ -410,10 +410,13 @@ def raised(
         if output["output_type"] == "error"
     )
     traceback = FRAME.sub(name, ANSI.sub("", "\n".join(rows)))
-    # None of them is in our own code that runs behind the last cell.
-    where = seen[-1] if seen else last_cell(program)
     what, *_ = ANSI.sub("", f"{error.ename}: {error.evalue}").splitlines()
-    return GuideError(f"{problem(program, where, what)}\n{traceback.strip()}")
+    if not seen:
+        # In our own code, which takes the results behind the last cell.
+        return problem(program, last_cell(program), f"results: {what}")
+    return GuideError(
+        f"{problem(program, seen[-1], what)}\n{traceback.strip()}"
+    )
 
 
 def last_cell(program: Program) -> str:
