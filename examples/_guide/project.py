@@ -100,7 +100,15 @@ class Source:
     @cached_property
     def cells(self) -> list[tuple[str, str, int]]:
         """(kind, source, first line) per cell; kind is markdown or code."""
-        return split_cells(self.text)
+        marks = list(CELL.finditer(self.text))
+        ends = [*(mark.start() for mark in marks[1:]), len(self.text)]
+        found = []
+        for mark, end in zip(marks, ends):
+            start = mark.end() + 1
+            kind = "markdown" if mark["markdown"] else "code"
+            line = self.text.count("\n", 0, start) + 1
+            found.append((kind, self.text[start:end], line))
+        return found
 
     @property
     def kind(self) -> str:
@@ -392,18 +400,6 @@ def twin_of(path: Path) -> Path | None:
         return None
     other = FRAMEWORKS[1 - FRAMEWORKS.index(suffix)]
     return path.with_name(f"{stem}_{other}{path.suffix}")
-
-
-def split_cells(text: str) -> list[tuple[str, str, int]]:
-    """(kind, source, first line) of each percent cell, markers left out."""
-    marks = list(CELL.finditer(text))
-    cells = []
-    for mark, following in zip(marks, [*marks[1:], None]):
-        start = mark.end() + 1
-        source = text[start : following.start() if following else len(text)]
-        kind = "markdown" if mark["markdown"] else "code"
-        cells.append((kind, source, text.count("\n", 0, start) + 1))
-    return cells
 
 
 def markdown_of(source: str) -> str:
