@@ -7,6 +7,7 @@ the packages of another.
 from __future__ import annotations
 
 import argparse
+import importlib
 import re
 import sys
 from pathlib import Path
@@ -27,16 +28,26 @@ program measures time and must have the machine to itself:
   # - Expected: `2` minutes
   # - Timing: `alone`
 """
+# Where each command's function of the same name is.
+MODULES = {
+    "new": "_guide.new",
+    "run": "_guide.measure.run",
+    "accept": "_guide.measure.accept",
+    "draw": "_guide.site.draw",
+    "check": "_guide.check.everything",
+    "build": "_guide.site.build",
+}
 DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 INTERRUPTED = 130
 
 
 def main(words: list[str] | None = None) -> int:
     """The exit status: 0 well, 1 problems, 2 wrong words, 130 interrupted."""
-    parser = make_parser()
-    options = parser.parse_args(words)
+    options = vars(make_parser().parse_args(words))
+    command = options.pop("command")
     try:
-        return options.call(find_root(), options)
+        module = importlib.import_module(MODULES[command])
+        return getattr(module, command)(find_root(), **options)
     except GuideError as error:
         print(f"guide: {error}", file=sys.stderr)
         return 1
@@ -46,89 +57,59 @@ def main(words: list[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser, with one function per command in `call`."""
+    """The parser; its options are what the command's function takes."""
     parser = argparse.ArgumentParser(
         prog="guide",
         description="Measures what the guide says, and checks that it says it.",
     )
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(
+        metavar="COMMAND", dest="command", required=True
+    )
 
-    def command(call, about: str, epilog: str = "") -> argparse.ArgumentParser:
+    def command(name: str, about: str, epilog: str = ""):
         made = commands.add_parser(
-            call.__name__,
+            name,
             help=about[0].lower() + about[1:-1],
             description=about,
             epilog=epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        made.set_defaults(call=call)
-        return made
+        return made.add_argument
 
-    make = command(new, "Makes a small topic that passes.", HEADER_FORM)
-    make.add_argument("topic", metavar="TOPIC", help="like gradient_noise")
+    def switch(add, name: str, about: str) -> None:
+        add(name, action="store_true", help=about)
 
-    measure = command(run, "Runs the programs not yet run from present code.")
-    measure.add_argument(
-        "names", nargs="*", metavar="NAME", help="a topic or a program"
-    )
-    measure.add_argument(
-        "--fresh", action="store_true", help="run everything anew"
-    )
-    measure.add_argument(
-        "--budget",
-        type=seconds,
-        metavar="TIME",
-        help="what changed, then the oldest, until the time is up; like 25m",
-    )
-    measure.add_argument(
-        "--short",
-        action="store_true",
-        help="only see the programs work; nothing is stored",
-    )
-    measure.add_argument(
-        "--jobs",
-        type=at_least_one,
-        metavar="N",
-        help="programs side by side (as many as cores)",
-    )
-    measure.add_argument(
-        "--limit",
-        type=seconds,
-        metavar="TIME",
-        help="end a program after this (five times expected and two minutes)",
-    )
-    measure.add_argument(
-        "--device", choices=DEVICES, help="only programs that measure this"
-    )
+    make = command("new", "Makes a small topic that passes.", HEADER_FORM)
+    make("topic", metavar="TOPIC", help="like gradient_noise")
 
-    take = command(accept, "Commits to fresh results: lays them by programs.")
-    take.add_argument(
-        "names", nargs="*", metavar="NAME", help="a topic or a program"
-    )
-    take.add_argument(
-        "--from",
-        dest="folder",
-        type=Path,
-        metavar="FOLDER",
-        help="take results measured elsewhere",
-    )
+    measure = command("run", "Runs the programs not yet run from present code.")
+    take = command("accept", "Commits to fresh results: lays them by programs.")
+    for add in (measure, take):
+        add("names", nargs="*", metavar="NAME", help="a topic or a program")
 
-    figures = command(draw, "Draws the figures from the results.")
-    figures.add_argument("topics", nargs="*", metavar="TOPIC")
+    switch(measure, "--fresh", "run everything anew")
+    about = "what changed, then the oldest, until the time is up; like 25m"
+    measure("--budget", type=seconds, metavar="TIME", help=about)
+    about = "only see the programs work; nothing is stored"
+    switch(measure, "--short", about)
+    about = "programs side by side (as many as cores)"
+    measure("--jobs", type=at_least_one, metavar="N", help=about)
+    about = "end a program after this (five times expected and two minutes)"
+    measure("--limit", type=seconds, metavar="TIME", help=about)
+    about = "only programs that measure this"
+    measure("--device", choices=DEVICES, help=about)
 
-    agree = command(check, "Checks every number in the text.")
-    agree.add_argument(
-        "--update",
-        action="store_true",
-        help="write the measured numbers into the text",
-    )
+    about = "take results measured elsewhere"
+    take("--from", dest="folder", type=Path, metavar="FOLDER", help=about)
 
-    site = command(build, "Builds site/ and compares fresh with committed.")
-    site.add_argument(
-        "--preview",
-        action="store_true",
-        help="only write what the live preview needs",
-    )
+    figures = command("draw", "Draws the figures from the results.")
+    figures("topics", nargs="*", metavar="TOPIC")
+
+    agree = command("check", "Checks every number in the text.")
+    switch(agree, "--update", "write the measured numbers into the text")
+
+    site = command("build", "Builds site/ and compares fresh with committed.")
+    switch(site, "--preview", "only write what the live preview needs")
     return parser
 
 
@@ -148,48 +129,3 @@ def at_least_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not 1 or more")
     return int(text)
-
-
-def new(root: Path, options: argparse.Namespace) -> int:
-    from _guide import new
-
-    return new.new(root, options.topic)
-
-
-def run(root: Path, options: argparse.Namespace) -> int:
-    from _guide.measure import run
-
-    return run.run(
-        root,
-        options.names,
-        fresh=options.fresh,
-        budget=options.budget,
-        short=options.short,
-        jobs=options.jobs,
-        limit=options.limit,
-        device=options.device,
-    )
-
-
-def accept(root: Path, options: argparse.Namespace) -> int:
-    from _guide.measure import accept
-
-    return accept.accept(root, options.names, options.folder)
-
-
-def draw(root: Path, options: argparse.Namespace) -> int:
-    from _guide.site import draw
-
-    return draw.draw(root, options.topics)
-
-
-def check(root: Path, options: argparse.Namespace) -> int:
-    from _guide.check import everything as check
-
-    return check.check(root, options.update)
-
-
-def build(root: Path, options: argparse.Namespace) -> int:
-    from _guide.site import build
-
-    return build.build(root, options.preview)

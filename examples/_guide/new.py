@@ -9,6 +9,10 @@ from _guide.project import GuideError, programs
 from _guide.results import write_whole
 
 TEMPLATES = Path(__file__).with_name("templates")
+# The line of the nav, and those below that are indented deeper.
+LAB = re.compile(
+    r"^( *)- [\"']?Lab[\"']?:[ \t]*(?:#.*)?$(?:\n(?:\1 .*|[ \t]*)$)*", re.M
+)
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -58,26 +62,15 @@ def new(root: Path, topic: str) -> int:
 
 def with_page(text: str, page: str) -> str:
     """The text of mkdocs.yml with the page last under Lab."""
-    lines = text.splitlines(keepends=True)
-    headings = (
-        (number, re.match(r"( *)- [\"']?Lab[\"']?:\s*(#.*)?$", line))
-        for number, line in enumerate(lines)
-    )
-    first, heading = next(filter(lambda pair: pair[1], headings), (0, None))
-    if heading is None:
+    lab = LAB.search(text)
+    if not lab:
         raise GuideError(
             "mkdocs.yml:1: no '- Lab:' in nav, where the page would go; "
             "expected one; write it"
         )
-    last, indent = first, len(heading[1]) + 4
-    for number, line in enumerate(lines[first + 1 :], first + 1):
-        depth = len(line) - len(line.lstrip(" "))
-        if line.strip() and depth <= len(heading[1]):
-            break
-        if line.lstrip().startswith("- "):
-            indent = depth if last == first else indent
-            last = number
-    if not lines[last].endswith("\n"):
-        lines[last] += "\n"
-    lines.insert(last + 1, f"{' ' * indent}- {page}\n")
-    return "".join(lines)
+    listed = lab[0].rstrip()
+    first = re.search(r"\n( *)- ", listed)
+    indent = first[1] if first else lab[1] + " " * 4
+    end = lab.start() + len(listed)
+    rest = text[end:].removeprefix("\n")
+    return f"{text[:end]}\n{indent}- {page}\n{rest}"

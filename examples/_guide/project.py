@@ -8,20 +8,18 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 
-FRAMEWORKS = ("keras", "torch")
 FRAMEWORK_NAMES = {"keras": "Keras", "torch": "PyTorch"}
-DEVICES = ("cpu", "gpu")
+FRAMEWORKS = tuple(FRAMEWORK_NAMES)
 DEVICE_NAMES = {"cpu": "CPU", "gpu": "GPU"}
-# What two programs of a topic share stands once, in TOPIC_problem.py and
-# TOPIC_findings.py.
+DEVICES = tuple(DEVICE_NAMES)
+# What two programs of a topic share: TOPIC_problem.py and TOPIC_findings.py.
 SIBLINGS = ("problem", "findings")
-# What a file may import of ours.
-ANY_KIND = (*SIBLINGS, "snippet")
 
 # What `guide build` writes under docs/; git ignores the same paths.
 GENERATED = (
@@ -32,6 +30,7 @@ GENERATED = (
     "docs/notebooks/",
     "docs/references.md",
 )
+GENERATED_FOLDERS = tuple(path for path in GENERATED if path.endswith("/"))
 
 # What is replaced by the text that it names. The name may stand in brackets,
 # as a formatter puts a long one.
@@ -64,9 +63,9 @@ class GuideError(Exception):
     """A problem that is told to the user in one line, without a traceback."""
 
 
-def find_root(start: Path | None = None) -> Path:
-    """The project that holds `start` (by default the working directory)."""
-    start = (start or Path.cwd()).resolve()
+def find_root() -> Path:
+    """The project that holds the working directory."""
+    start = Path.cwd().resolve()
     for folder in (start, *start.parents):
         if (folder / "mkdocs.yml").is_file() and (folder / "examples").is_dir():
             return folder
@@ -79,10 +78,7 @@ def find_root(start: Path | None = None) -> Path:
 @cache
 def is_generated(path: str) -> bool:
     """Whether `path`, relative to the root, is written by `guide build`."""
-    return any(
-        path.startswith(made) if made.endswith("/") else path == made
-        for made in GENERATED
-    )
+    return path in GENERATED or path.startswith(GENERATED_FOLDERS)
 
 
 @dataclass(frozen=True)
@@ -104,7 +100,15 @@ class Source:
     @cached_property
     def cells(self) -> list[tuple[str, str, int]]:
         """(kind, source, first line) per cell; kind is markdown or code."""
-        return split_cells(self.text)
+        marks = list(CELL.finditer(self.text))
+        ends = [*(mark.start() for mark in marks[1:]), len(self.text)]
+        found = []
+        for mark, end in zip(marks, ends):
+            start = mark.end() + 1
+            kind = "markdown" if mark["markdown"] else "code"
+            line = self.text.count("\n", 0, start) + 1
+            found.append((kind, self.text[start:end], line))
+        return found
 
     @property
     def kind(self) -> str:
@@ -115,18 +119,14 @@ class Source:
         return last if last in SIBLINGS else "program"
 
     @cached_property
-    def imported(self) -> list[Source]:
-        """What of ours it imports, and what that imports, in their order."""
-        return self._with_theirs(ANY_KIND)
+    def imports(self) -> list[Source]:
+        """What of ours its own lines import, in their order."""
+        return [self._source(m) for m in ANY_OF_OURS.finditer(self.text)]
 
-    def _with_theirs(self, kinds: tuple[str, ...]) -> list[Source]:
-        """What it imports of these kinds, each behind what that imports."""
-        found: dict[Source, None] = {}
-        for match in ANY_OF_OURS.finditer(self.text):
-            source = self._source(match)
-            if source.kind in kinds:
-                found |= dict.fromkeys([*source.imported, source])
-        return list(found)
+    @cached_property
+    def imported(self) -> list[Source]:
+        """What of ours it imports, each behind what that imports."""
+        return with_theirs(self.imports)
 
     def _source(self, match: re.Match) -> Source:
         """The file that an import names; raises GuideError if it has none."""
@@ -148,29 +148,27 @@ class Source:
                 f"{where}: imports {name} from {match['module']}; expected: "
                 f"from {match['module']} import {expected}"
             )
-        path = self.path.with_name(f"{module}.py")
-        if folder:
-            path = self.root / "snippets" / f"{module}.py"
-        if not path.is_file():
+        place = self.root / "snippets" if folder else self.path.parent
+        found = Source(self.root, place / f"{module}.py")
+        if not found.path.is_file():
             what = "snippet" if folder else "file"
-            missing = path.relative_to(self.root).as_posix()
-            raise GuideError(f"{where}: no {what} {missing}")
-        return Source(self.root, path)
+            raise GuideError(f"{where}: no {what} {found.where}")
+        return found
 
     def parts(self) -> list[Cell]:
         """Its own cells, without markers and imports of ours."""
-        cells = self.cells if self.kind != "snippet" else []
-        cells = cells or [("code", self.text, 1)]
+        return self._kept(self.cells or [("code", self.text, 1)])
+
+    def _kept(self, cells: list[tuple[str, str, int]]) -> list[Cell]:
         found = [
             Cell(kind, self, kept_lines(source, first))
             for kind, source, first in cells
         ]
         return [cell for cell in found if cell.lines]
 
-    @cached_property
-    def assigned(self) -> dict[str, ast.expr]:
-        """Upper-case names assigned at top level, with what is assigned."""
-        return outline(self.text).assigned
+    @property
+    def outline(self) -> tuple[str, dict[str, ast.expr]]:
+        return outline(self.text, self.where)
 
 
 @dataclass(frozen=True)
@@ -184,13 +182,6 @@ class Cell:
     @property
     def text(self) -> str:
         return "\n".join(line for _, line in self.lines)
-
-    def short(self) -> Cell:
-        """The cell with the program's own switch turned on."""
-        lines = [
-            (n, SHORT_SWITCH.sub("SHORT = True", s)) for n, s in self.lines
-        ]
-        return Cell(self.kind, self.source, lines)
 
     def origin(self, line: int) -> str:
         """`path:line` of a line of the cell, counted from one."""
@@ -222,19 +213,52 @@ class Program(Source):
 
     @cached_property
     def header(self) -> dict:
-        """Title, summary, install, devices, minutes and alone."""
-        return read_header(self)
+        """What the first cell says; raises GuideError for what it lacks."""
+        kind, source, line = (self.cells or [("", "", 1)])[0]
+        if kind != "markdown":
+            raise GuideError(
+                f"{self.where}:1: the first cell must be '# %% [markdown]' "
+                "with title, sentence, Install, Runs on and Expected; "
+                "see: guide new --help"
+            )
+        text = markdown_of(source)
+
+        def field(pattern: str, expected: str) -> str:
+            match = re.search(pattern, text, re.M | re.S)
+            if not match:
+                raise GuideError(
+                    f"{self.where}:{line}: header without {expected}"
+                )
+            return match[1].strip()
+
+        minutes = field(
+            r"^- Expected: `([\d.]+)` minutes?", "'- Expected: `2` minutes'"
+        )
+        devices = field(
+            r"^- Runs on: (`\w+`(?:, `\w+`)*)$", "'- Runs on: `cpu`'"
+        )
+        return {
+            "title": field(r"^# ([^\n]+)", "a title ('# # Title')"),
+            "summary": field(r"^# [^\n]+\n+([^\n#-].*?)\n\s*\n", "a sentence"),
+            "install": field(
+                r"^- Install: `pip install ([^`]+)`",
+                "'- Install: `pip install …`'",
+            ),
+            "devices": tuple(re.findall(r"\w+", devices)),
+            "minutes": float(minutes),
+            "alone": bool(re.search(r"^- Timing: `alone`", text, re.M)),
+        }
 
     @cached_property
     def findings(self) -> Source | None:
-        """The file that says what was found in the runs, if it has one."""
-        found = [each for each in self.imported if each.kind == "findings"]
-        return found[-1] if found else None
+        """The file that says what was found; `guide run` asks for one."""
+        found = (each for each in self.imports if each.kind == "findings")
+        return next(found, None)
 
     @cached_property
     def experiment(self) -> list[Source]:
         """What it imports beside its findings, in order."""
-        return self._with_theirs(("problem", "snippet"))
+        return with_theirs(s for s in self.imports if s.kind != "findings")
 
     @cached_property
     def code_hash(self) -> str:
@@ -243,13 +267,12 @@ class Program(Source):
 
     @cached_property
     def findings_hash(self) -> str | None:
-        """SHA-256 of what concludes; None if the program does it itself."""
-        found = self.findings
-        if not found:
+        """SHA-256 of what concludes."""
+        if not self.findings:
             return None
         # The problem is part of what measures.
-        own = [each for each in found.imported if each.kind == "snippet"]
-        return hash_of([found, *own])
+        own = [s for s in self.findings.imported if s.kind == "snippet"]
+        return hash_of([self.findings, *own])
 
     def is_measured_by(self, provenance: dict) -> bool:
         """Whether the runs of a result are those of the present code."""
@@ -257,10 +280,8 @@ class Program(Source):
 
     def is_current(self, provenance: dict) -> bool:
         """Whether a result is that of the present code."""
-        return (
-            self.is_measured_by(provenance)
-            and provenance.get("findings") == self.findings_hash
-        )
+        found = provenance.get("code"), provenance.get("findings")
+        return found == (self.code_hash, self.findings_hash)
 
     def committed(self, device: str) -> Path:
         """Where the committed result for `device` lies."""
@@ -284,45 +305,45 @@ class Program(Source):
         The result imports nothing of ours: it is what runs and what a reader
         downloads. With `short`, the program's own switch is turned on.
         """
-        texts = []
-        if short and not any(
-            SHORT_SWITCH.search(each.text) for each in [self, *self.experiment]
-        ):
-            raise GuideError(
-                f"{self.where}:1: no short form; expected a line "
-                "'SHORT = False' among the settings"
-            )
-        for cell in self.expansion(short):
-            marker = "# %% [markdown]" if cell.kind == "markdown" else "# %%"
-            texts.append(f"{marker}\n{cell.text}\n")
-        return "\n".join(texts)
+        markers = {"markdown": "# %% [markdown]", "code": "# %%"}
+        text = "\n".join(
+            f"{markers[cell.kind]}\n{cell.text}\n" for cell in self.expansion
+        )
+        if short:
+            text, found = SHORT_SWITCH.subn("SHORT = True", text)
+            if not found:
+                raise GuideError(
+                    f"{self.where}:1: no short form; expected a line "
+                    "'SHORT = False' among the settings"
+                )
+        return text
 
-    def expansion(self, short: bool = False) -> list[Cell]:
+    @cached_property
+    def expansion(self) -> list[Cell]:
         """Its cells, with those of what it imports.
 
         What measures stands where it is imported, what concludes before the
-        last cell.
+        last cell and its heading.
         """
-        found = []
+        importing = (
+            number
+            for number, (_, source, _) in enumerate(self.cells, 1)
+            if ANY_OF_OURS.search(source)
+        )
+        at = next(importing, 0)
+        before, after = self._kept(self.cells[:at]), self._kept(self.cells[at:])
         measuring = [cell for each in self.experiment for cell in each.parts()]
-        for kind, source, first in self.cells:
-            lines = kept_lines(source, first)
-            if lines:
-                found.append(Cell(kind, self, lines))
-            if ANY_OF_OURS.search(source):
-                found += measuring
-                measuring = []
+        found = [*before, *measuring, *after]
         if self.findings:
             self.check_last_cell()
-            at = len(found) - 1
-            at -= found[at - 1].kind == "markdown"
-            found[at:at] = [
+            end = -2 if found[-2].kind == "markdown" else -1
+            found[end:end] = [
                 cell
                 for source in [*self.findings.imported, self.findings]
                 if source not in self.experiment
                 for cell in source.parts()
             ]
-        return [cell.short() for cell in found] if short else found
+        return found
 
     def check_last_cell(self) -> None:
         """Raises GuideError if it does more than to call the findings.
@@ -331,44 +352,45 @@ class Program(Source):
         """
         name = self.findings.path.stem
         _, source, line = self.cells[-1]
-        body = ast.parse(source).body
-        if not (
-            len(body) == 1
-            and isinstance(body[0], ast.Assign)
-            and ast.unparse(body[0].targets) == "results"
-            and isinstance(body[0].value, ast.Call)
-            and ast.unparse(body[0].value.func) == name
-        ):
-            raise GuideError(
-                f"{self.where}:{line}: the last cell does not hand what was "
-                f"measured to the findings; expected nothing but: results = "
-                f"{name}(...)"
-            )
+        match parse(source, self.where, line).body:
+            case [
+                ast.Assign([ast.Name("results")], ast.Call(ast.Name(called)))
+            ]:
+                if called == name:
+                    return
+        raise GuideError(
+            f"{self.where}:{line}: the last cell does not hand what was "
+            "measured to the findings; expected nothing but: results = "
+            f"{name}(...)"
+        )
 
     @cached_property
     def settings(self) -> dict[str, ast.expr]:
         """The upper-case names of all that it is made of."""
-        sources = [self, *self.experiment, *([self.findings or self])]
-        return {k: v for each in sources for k, v in each.assigned.items()}
+        sources = [self, *self.experiment, self.findings or self]
+        return {k: v for each in sources for k, v in each.outline[1].items()}
+
+
+def with_theirs(sources: Iterable[Source]) -> list[Source]:
+    """The sources, each behind what it imports, and none twice."""
+    found = ([*source.imported, source] for source in sources)
+    return list(dict.fromkeys(chain.from_iterable(found)))
 
 
 def programs(root: Path) -> list[Program]:
     """Every program, found by folder; a folder _name is no topic."""
-    found = []
-    for path in sorted((root / "examples").glob("[!_.]*/*.py")):
+    found: dict[str, Program] = {}
+    for path in sorted((root / "examples").glob("[!_.]*/[!_]*.py")):
         program = Program(root, path)
-        if path.name[0] != "_" and path.name != "figure.py":
-            if program.kind == "program":
-                found.append(program)
-    names: dict[str, Program] = {}
-    for program in found:
-        other = names.setdefault(program.name, program)
+        if program.kind != "program" or path.name == "figure.py":
+            continue
+        other = found.setdefault(program.name, program)
         if other is not program:
             raise GuideError(
                 f"{program.where}:1: the name is taken by {other.where}; "
                 "a result is found by its program's name"
             )
-    return found
+    return list(found.values())
 
 
 def twin_of(path: Path) -> Path | None:
@@ -380,56 +402,9 @@ def twin_of(path: Path) -> Path | None:
     return path.with_name(f"{stem}_{other}{path.suffix}")
 
 
-def split_cells(text: str) -> list[tuple[str, str, int]]:
-    """(kind, source, first line) of each percent cell, markers left out."""
-    marks = list(CELL.finditer(text))
-    cells = []
-    for mark, following in zip(marks, [*marks[1:], None]):
-        start = mark.end() + 1
-        source = text[start : following.start() if following else len(text)]
-        kind = "markdown" if mark["markdown"] else "code"
-        cells.append((kind, source, text.count("\n", 0, start) + 1))
-    return cells
-
-
 def markdown_of(source: str) -> str:
     """A Markdown cell's text without its comment signs, line by line."""
     return re.sub(r"^#[ ]?", "", source, flags=re.M)
-
-
-def read_header(program: Program) -> dict:
-    """The first cell's fields; raises GuideError naming what is missing."""
-    cells = program.cells
-    if not cells or cells[0][0] != "markdown":
-        raise GuideError(
-            f"{program.where}:1: the first cell must be '# %% [markdown]' "
-            "with title, sentence, Install, Runs on and Expected; "
-            "see: guide new --help"
-        )
-    text = markdown_of(cells[0][1])
-
-    def field(pattern: str, expected: str) -> str:
-        match = re.search(pattern, text, re.M | re.S)
-        if not match:
-            raise GuideError(
-                f"{program.where}:{cells[0][2]}: header without {expected}"
-            )
-        return match[1].strip()
-
-    minutes = field(
-        r"^- Expected: `([\d.]+)` minutes?", "'- Expected: `2` minutes'"
-    )
-    devices = field(r"^- Runs on: (`\w+`(?:, `\w+`)*)$", "'- Runs on: `cpu`'")
-    return {
-        "title": field(r"^# ([^\n]+)", "a title ('# # Title')"),
-        "summary": field(r"^# [^\n]+\n+([^\n#-].*?)\n\s*\n", "a sentence"),
-        "install": field(
-            r"^- Install: `pip install ([^`]+)`", "'- Install: `pip install …`'"
-        ),
-        "devices": tuple(re.findall(r"\w+", devices)),
-        "minutes": float(minutes),
-        "alone": bool(re.search(r"^- Timing: `alone`", text, re.M)),
-    }
 
 
 def kept_lines(source: str, first: int) -> list[tuple[int, str]]:
@@ -441,30 +416,71 @@ def kept_lines(source: str, first: int) -> list[tuple[int, str]]:
         for number, line in enumerate(source.split("\n"), first)
         if not line.startswith("\0") and not SECTION_MARKER.match(line + "\n")
     ]
-    while lines and not lines[0][1].strip():
-        lines.pop(0)
-    while lines and not lines[-1][1].strip():
-        lines.pop()
-    return lines
+    filled = [at for at, (_, line) in enumerate(lines) if line.strip()]
+    return lines[filled[0] : filled[-1] + 1] if filled else []
 
 
 def hash_of(sources: list[Source]) -> str:
     """SHA-256 over the code of the sources, in the order of their paths."""
     digest = hashlib.sha256()
     for source in sorted(sources, key=lambda source: source.where):
-        digest.update(code_only(source.text).encode() + b"\0")
+        digest.update(source.outline[0].encode() + b"\0")
     return digest.hexdigest()
 
 
+def parse(text: str, where: str, first: int = 1) -> ast.Module:
+    """The syntax tree of the text that begins in line `first` of a file."""
+    try:
+        return ast.parse(text)
+    except SyntaxError as error:
+        line, column = (error.lineno or 1) + first - 1, error.offset or 1
+        raise GuideError(
+            f"{where}:{line}:{column}: no Python: {error.msg}; mend it"
+        ) from None
+
+
 @cache
-def code_only(text: str) -> str:
+def outline(text: str, where: str) -> tuple[str, dict[str, ast.expr]]:
+    """What is asked of a file: its code, and what is assigned to upper case.
+
+    It is parsed once, and its syntax tree, which takes much memory, not kept.
+    """
+    tree = parse(text, where)
+    assigned = {}
+    for node in tree.body:
+        match node:
+            case ast.Assign([ast.Name(name)]) if name.isupper():
+                assigned[name] = node.value
+    return code_only(text, docstrings(tree)), assigned
+
+
+def docstrings(tree: ast.Module) -> list[ast.stmt]:
+    """Those of module, classes and functions, the last one first."""
+    found, pending = [], [tree]
+    while pending:
+        node = pending.pop()
+        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+            pending += getattr(node, part, ())
+        if isinstance(node, DOCUMENTED):
+            if ast.get_docstring(node, clean=False) is not None:
+                found.append(node.body[0])
+    return sorted(found, key=lambda node: -node.lineno)
+
+
+def code_only(text: str, docstrings: list[ast.stmt]) -> str:
     """The text without comments, docstrings, blank lines and Markdown cells.
 
     Works on the characters of the source, not on a syntax tree, so that the
     answer is the same for every version of Python. Strings stay as they are.
     """
-    for start, end in reversed(outline(text).docstrings):
-        text = text[:start] + text[end:]
+    # The syntax tree counts columns in bytes.
+    data = text.encode()
+    lines = data.split(b"\n")
+    starts = [0, *accumulate(len(line) + 1 for line in lines)]
+    for node in docstrings:
+        start = starts[node.lineno - 1] + node.col_offset
+        end = starts[node.end_lineno - 1] + node.end_col_offset
+        data = data[:start] + data[end:]
     strings = []
 
     def hide(match: re.Match) -> str:
@@ -473,54 +489,7 @@ def code_only(text: str) -> str:
         strings.append(match[0])
         return "\0"
 
-    lines = STRING_OR_COMMENT.sub(hide, text).split("\n")
+    lines = STRING_OR_COMMENT.sub(hide, data.decode()).split("\n")
     code = "\n".join(line.rstrip() for line in lines if line.strip())
     hidden = iter(strings)
     return re.sub("\0", lambda _: next(hidden), code)
-
-
-@dataclass(frozen=True)
-class Outline:
-    """What is asked of a syntax tree, which itself takes much memory."""
-
-    # Where the docstrings of module, classes and functions lie, in order.
-    docstrings: list[tuple[int, int]]
-    assigned: dict[str, ast.expr]
-
-
-@cache
-def outline(text: str) -> Outline:
-    """What the text of a program or snippet holds; it is parsed once."""
-    lines = text.split("\n")
-    starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
-
-    def offset(line: int, column: int) -> int:
-        # The syntax tree counts columns in bytes.
-        before = lines[line - 1].encode()[:column].decode()
-        return starts[line - 1] + len(before)
-
-    spans, assigned = [], {}
-    tree = ast.parse(text)
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and len(node.targets) == 1:
-            target = node.targets[0]
-            if isinstance(target, ast.Name) and target.id.isupper():
-                assigned[target.id] = node.value
-    pending: list[ast.AST] = [tree]
-    while pending:
-        node = pending.pop()
-        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
-            inside = getattr(node, part, None)
-            if isinstance(inside, list):
-                pending += inside
-        if isinstance(node, DOCUMENTED) and node.body:
-            first = node.body[0]
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                start = offset(first.lineno, first.col_offset)
-                end = offset(first.end_lineno, first.end_col_offset)
-                spans.append((start, end))
-    return Outline(sorted(spans), assigned)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from _guide.project import DEVICES, FRAMEWORKS, GuideError
 
 FORM = re.compile(
-    rf"(?P<name>\w+)\.(?P<device>{'|'.join(DEVICES)}):(?P<key>[a-z0-9_.]+)"
+    rf"(?P<topic>\w+?)(?:_(?P<framework>{'|'.join(FRAMEWORKS)}))?"
+    rf"\.(?P<device>{'|'.join(DEVICES)}):(?P<key>[a-z0-9_.]+)"
 )
 
 
@@ -34,12 +35,7 @@ class Reference:
     def read(cls, text: str) -> Reference | None:
         """The reference that `text` writes; None if it writes none."""
         match = FORM.fullmatch(text)
-        if not match:
-            return None
-        topic, _, suffix = match["name"].rpartition("_")
-        if topic and suffix in FRAMEWORKS:
-            return cls(topic, suffix, match["device"], match["key"])
-        return cls(match["name"], None, match["device"], match["key"])
+        return cls(**match.groupdict()) if match else None
 
     @property
     def frameworks(self) -> tuple[str, ...]:

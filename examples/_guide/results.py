@@ -7,6 +7,7 @@ import math
 import os
 import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from _guide.project import GuideError, Program
@@ -23,8 +24,12 @@ PROVENANCE = {
     "program", "form", "code", "findings", "command", "settings", "versions",
     "backend", "device", "threads", "date", "seconds", "short",
 }  # fmt: skip
-VALUE_FIELDS = {
-    "value", "unit", "ci", "n", "exact", "timing", "reason", "because",
+FIELDS = {
+    "values": {
+        "value", "unit", "ci", "n", "exact", "timing", "reason", "because",
+    },
+    "judgements": {"holds", "because"},
+    "series": {"x", "y", "low", "high", "unit"},
 }  # fmt: skip
 
 
@@ -33,133 +38,108 @@ def problems(results: object, short: bool = False) -> list[str]:
 
     short: of a short run, which has few replicates and needs no reason.
     """
-    found: list[str] = []
     if not isinstance(results, dict):
         return [f"results is a {type(results).__name__}, expected a dict"]
-    extra = set(results) - {"values", "judgements", "series"}
-    if extra:
-        found.append(f"unknown part {sorted(extra)[0]!r} of results")
-    for part in ("values", "judgements", "series"):
+    extra = sorted(set(results) - set(FIELDS))[:1]
+    found = [f"unknown part {part!r} of results" for part in extra]
+    for part in FIELDS:
         if not isinstance(results.get(part, {}), dict):
             return [*found, f"results[{part!r}] is not a dict"]
     if not results.get("values"):
         found.append("results['values'] is empty: nothing was measured")
-    for part in ("values", "judgements", "series"):
+    for part in FIELDS:
         for key, entry in results.get(part, {}).items():
             name = f"{part}[{key!r}]"
             if not isinstance(key, str) or not KEY.fullmatch(key):
                 found.append(f"{name}: keys are dotted lower-case words")
             elif not isinstance(entry, dict):
                 found.append(f"{name} is not a dict")
-            elif part == "values":
-                found += [
-                    f"{name}: {why}" for why in _value_problems(entry, short)
-                ]
-            elif part == "judgements":
-                found += [
-                    f"{name}: {why}"
-                    for why in _judgement_problems(entry, results)
-                ]
             else:
-                found += [f"{name}: {why}" for why in _series_problems(entry)]
+                extra = sorted(set(entry) - FIELDS[part])[:1]
+                wrong = [f"unknown field {field!r}" for field in extra]
+                if part == "values":
+                    wrong += _value_problems(entry, short)
+                elif part == "judgements":
+                    wrong += _judgement_problems(entry, results)
+                else:
+                    wrong += _series_problems(entry)
+                found += [f"{name}: {why}" for why in wrong]
     both = set(results.get("values", {})) & set(results.get("judgements", {}))
-    found += [f"{key!r} is both a value and a judgement" for key in both]
-    return found
+    return found + [f"{key!r} is both a value and a judgement" for key in both]
 
 
 def _is_number(value: object) -> bool:
-    return (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-    )
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value)
 
 
-def _value_problems(entry: dict, short: bool) -> list[str]:
-    found = []
-    extra = set(entry) - VALUE_FIELDS
-    if extra:
-        found.append(f"unknown field {sorted(extra)[0]!r}")
+def _unit_problems(entry: dict) -> Iterator[str]:
     if not isinstance(entry.get("unit"), str) or not entry["unit"]:
-        found.append("has no unit (a word; 'ratio' or 'count' where none)")
+        yield "has no unit (a word; 'ratio' or 'count' where none)"
+
+
+def _value_problems(entry: dict, short: bool) -> Iterator[str]:
+    yield from _unit_problems(entry)
+    value, ci, n = entry.get("value"), entry.get("ci"), entry.get("n")
     if "value" not in entry:
-        return [*found, "has no value"]
-    value = entry["value"]
-    if value is None:
+        yield "has no value"
+    elif value is None:
         if not entry.get("reason"):
-            found.append("is None without a reason")
-        return found
-    if not _is_number(value):
-        return [*found, f"is {value!r}, expected a finite number"]
-    ci = entry.get("ci")
-    if ci is None:
+            yield "is None without a reason"
+    elif not _is_number(value):
+        yield f"is {value!r}, expected a finite number"
+    elif ci is None:
         if entry.get("exact") is not True:
-            found.append("needs a 'ci' of [low, high], or 'exact': True")
-        return found
-    if entry.get("exact"):
-        found.append("is exact and has an interval; choose one")
-    if not (
-        isinstance(ci, list | tuple)
-        and len(ci) == 2
-        and all(map(_is_number, ci))
-        and ci[0] <= value <= ci[1]
-    ):
-        found.append(f"ci is {ci!r}, expected [low, high] around {value!r}")
-    n = entry.get("n")
-    if not isinstance(n, int) or n < 1:
-        found.append("has an interval but no 'n', the number of replicates")
-    elif n < FEWEST_REPLICATES and not (short or entry.get("because")):
-        found.append(
-            f"n is {n}, fewer than {FEWEST_REPLICATES}; say why in 'because'"
-        )
-    return found
+            yield "needs a 'ci' of [low, high], or 'exact': True"
+    else:
+        if entry.get("exact"):
+            yield "is exact and has an interval; choose one"
+        if not (
+            isinstance(ci, list | tuple)
+            and len(ci) == 2
+            and all(map(_is_number, ci))
+            and ci[0] <= value <= ci[1]
+        ):
+            yield f"ci is {ci!r}, expected [low, high] around {value!r}"
+        if not isinstance(n, int) or n < 1:
+            yield "has an interval but no 'n', the number of replicates"
+        elif n < FEWEST_REPLICATES and not (short or entry.get("because")):
+            yield (
+                f"n is {n}, fewer than {FEWEST_REPLICATES}; say why in "
+                "'because'"
+            )
 
 
-def _judgement_problems(entry: dict, results: dict) -> list[str]:
-    found = []
-    extra = set(entry) - {"holds", "because"}
-    if extra:
-        found.append(f"unknown field {sorted(extra)[0]!r}")
+def _judgement_problems(entry: dict, results: dict) -> Iterator[str]:
     if not isinstance(entry.get("holds"), bool):
-        found.append(f"holds is {entry.get('holds')!r}, expected True or False")
+        yield f"holds is {entry.get('holds')!r}, expected True or False"
     because = entry.get("because")
     if not isinstance(because, list) or not because:
-        found.append("names no values in 'because'")
-    else:
-        found += [
-            f"because names {key!r}, which is not among the values"
-            for key in because
-            if key not in results["values"]
-        ]
-    return found
+        yield "names no values in 'because'"
+        return
+    for key in because:
+        if key not in results["values"]:
+            yield f"because names {key!r}, which is not among the values"
 
 
-def _series_problems(entry: dict) -> list[str]:
-    found = []
-    extra = set(entry) - {"x", "y", "low", "high", "unit"}
-    if extra:
-        found.append(f"unknown field {sorted(extra)[0]!r}")
-    if not isinstance(entry.get("unit"), str) or not entry["unit"]:
-        found.append("has no unit")
+def _series_problems(entry: dict) -> Iterator[str]:
+    yield from _unit_problems(entry)
     for axis in ("x", "y", "low", "high"):
         points = entry.get(axis)
         if points is None and axis in ("low", "high"):
             continue
         if not isinstance(points, list) or not points:
-            found.append(f"{axis} is not a list with points")
+            yield f"{axis} is not a list with points"
         elif len(points) != len(entry.get("x") or []):
-            found.append(f"{axis} has not as many points as x")
+            yield f"{axis} has not as many points as x"
         elif not all(p is None or _is_number(p) for p in points):
-            found.append(f"{axis} holds something that is no finite number")
+            yield f"{axis} holds something that is no finite number"
     if ("low" in entry) != ("high" in entry):
-        found.append("has one of low and high; an interval needs both")
-    return found
+        yield "has one of low and high; an interval needs both"
 
 
 def rounded(item: object) -> object:
     """The same structure with floats at six significant digits."""
-    if isinstance(item, bool) or item is None:
-        return item
     if isinstance(item, float):
         return float(f"{item:.{SIGNIFICANT_DIGITS}g}")
     if isinstance(item, dict):
@@ -170,7 +150,10 @@ def rounded(item: object) -> object:
 
 
 def to_text(result: dict) -> str:
-    """The file's text: sorted keys, one value a line, lists on one line."""
+    """The file's text: sorted keys, one value a line, lists on one line.
+
+    Raises ValueError if it would be larger than 200 kB.
+    """
 
     def write(item: object, indent: str) -> str:
         inline = json.dumps(item, sort_keys=True, ensure_ascii=False)
@@ -185,23 +168,19 @@ def to_text(result: dict) -> str:
         )
         return "{\n" + ",\n".join(rows) + f"\n{indent}}}"
 
-    return write(rounded(result), "") + "\n"
-
-
-def to_file(path: Path, result: dict) -> str:
-    """The text of the file `path`; ValueError if it is larger than 200 kB."""
-    text = to_text(result)
-    if len(text.encode()) > MOST_BYTES:
+    text = write(rounded(result), "") + "\n"
+    size = len(text.encode())
+    if size > MOST_BYTES:
         raise ValueError(
-            f"{path.name} would have {len(text.encode()):,} bytes, at most "
-            f"{MOST_BYTES:,} are allowed; thin out the series"
+            f"its result would have {size:,} bytes, at most {MOST_BYTES:,} are "
+            "allowed; thin out the series"
         )
     return text
 
 
 def save(path: Path, result: dict) -> None:
     """Write the whole file or none of it, whenever the process is killed."""
-    write_whole(path, to_file(path, result))
+    write_whole(path, to_text(result))
 
 
 def write_whole(path: Path, text: str) -> bool:
@@ -225,17 +204,15 @@ def write_whole(path: Path, text: str) -> bool:
 
 
 def read(path: Path, where: str) -> dict | None:
-    """The result in `path`, whole; None where there is no such file.
+    """The result in `path`, which messages name `where`; None if none is there.
 
-    where: the path as messages name it.
-    Raises GuideError for what is no result of `guide run`, or of another
-    version of it.
+    Raises GuideError for what is no result of this version of `guide run`.
     """
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (ValueError, UnicodeDecodeError) as error:
+    except ValueError as error:
         line = getattr(error, "lineno", 1)
         raise GuideError(f"{where}:{line}: no JSON: {error}") from None
     wrong = whole_problems(result)
@@ -259,10 +236,7 @@ def fresh(program: Program, device: str) -> dict | None:
 
 
 def provenance(program: Program, **measured: object) -> dict:
-    """Where a result is from: what the program says, and what was measured.
-
-    measured: the other fields of PROVENANCE.
-    """
+    """Where a result is from; measured: the other fields of PROVENANCE."""
     return {
         "program": program.name,
         "form": FORM,
@@ -311,30 +285,27 @@ def disagreements(committed: dict, fresh: dict) -> list[tuple[str, str]]:
         old, new = committed.get(part, {}), fresh.get(part, {})
         for key in sorted(set(old) | set(new)):
             if key not in new:
-                found.append((key, "committed, but not measured any more"))
+                why = "committed, but not measured any more"
             elif key not in old:
-                found.append((key, "measured, but not committed"))
-            elif part == "judgements":
-                if old[key]["holds"] != new[key]["holds"]:
-                    found.append(
-                        (
-                            key,
-                            f"committed {old[key]['holds']}, "
-                            f"measured {new[key]['holds']}",
-                        )
-                    )
-            elif not (old[key].get("timing") and new[key].get("timing")):
-                why = _values_differ(old[key], new[key])
-                if why:
-                    found.append((key, why))
+                why = "measured, but not committed"
+            else:
+                why = _difference(old[key], new[key])
+            if why:
+                found.append((key, why))
     return found
 
 
-def _values_differ(old: dict, new: dict) -> str:
-    if (old["value"] is None) != (new["value"] is None):
-        return f"committed {old['value']}, measured {new['value']}"
-    if old["value"] is None:
+def _difference(old: dict, new: dict) -> str:
+    """What of two values or two judgements differs; '' if nothing does."""
+    if "holds" in old:
+        was, now = old["holds"], new["holds"]
+        return f"committed {was}, measured {now}" if was != now else ""
+    if old.get("timing") and new.get("timing"):
         return ""
+    if old["value"] is None and new["value"] is None:
+        return ""
+    if None in (old["value"], new["value"]):
+        return f"committed {old['value']}, measured {new['value']}"
     if old["unit"] != new["unit"]:
         return f"unit was {old['unit']!r}, now {new['unit']!r}"
     (low, high), (new_low, new_high) = interval(old), interval(new)

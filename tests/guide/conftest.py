@@ -23,6 +23,7 @@ HEADER = """\
 # %%
 import time
 
+from as_found_findings import as_found_findings
 {imports}
 # %%
 SHORT = False
@@ -36,6 +37,16 @@ results = {
     "judgements": {"some": {"holds": True, "because": ["count"]}},
     "series": {"line": {"x": [1, 2], "y": [3, 4.5], "unit": "count"}},
 }
+"""
+# These findings are made where it is measured.
+AS_FOUND = """\
+# %%
+def as_found_findings(found):
+    return found
+"""
+LAST = """
+# %%
+results = as_found_findings(found)
 """
 
 
@@ -78,7 +89,9 @@ class Scratch:
             timing=timing,
             imports=imports,
         )
-        path.write_text(f"{header}\n# %%\n{work}\n{results}")
+        found = results.replace("\nresults = ", "\nfound = ")
+        path.write_text(f"{header}\n# %%\n{work}\n{found}{LAST}")
+        path.with_name("as_found_findings.py").write_text(AS_FOUND)
         return path
 
     def command(self, *words: str) -> list[str]:

@@ -196,14 +196,14 @@ def test_a_program_that_fails_is_told_and_the_others_go_on(scratch):
     assert "\x1b" not in ran.stderr
     assert f"{where}slow.py:1: still running after 0:40" in ran.stderr
     assert "its process died in the cell" in ran.stderr
-    assert f"{where}broken.py:20:5: invalid syntax" in ran.stderr
+    assert f"{where}broken.py:21:5: no Python: invalid syntax" in ran.stderr
     assert f"{where}headless.py:1: the first cell" in ran.stderr
-    assert f"{where}nothing.py:23: no results" in ran.stderr
-    assert f"{where}list.py:23: results is a list" in ran.stderr
+    assert f"{where}nothing.py:27: results is a int, expected" in ran.stderr
+    assert f"{where}list.py:27: results is a list" in ran.stderr
     assert "values['count']: is nan, expected a finite number" in ran.stderr
     assert "needs a 'ci' of [low, high], or 'exact': True" in ran.stderr
     assert "series['line']: unknown field 'z'" in ran.stderr
-    assert "object is no number, text or list" in ran.stderr
+    assert f"{where}object.py:31: results: TypeError: object is" in ran.stderr
     for name in ("nan", "form", "object", "nothing", "list", "slow"):
         assert f"run: guide run {name}" in ran.stderr
     failed = ran.stdout.partition("Failed:\n")[2].split()
@@ -214,11 +214,47 @@ def test_a_program_that_fails_is_told_and_the_others_go_on(scratch):
     for path, changed in kept.items():
         assert path.read_text() == '{"earlier": 1}\n'
         assert path.stat().st_mtime_ns == changed
-    made = {path.name for path in (scratch.root / ".build").rglob("*.*")}
+    # What was handed to findings is kept even where they fail.
+    made = {
+        path.name
+        for path in (scratch.root / ".build").rglob("*.*")
+        if path.parent.name != "raw"
+    }
     assert made == {
         "good.cpu.json", "good.cpu.ipynb", "raising.cpu.json",
         "nan.cpu.json", "slow.cpu.json",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "words", [["run"], ["build"], ["check"], ["draw"], ["accept", "topic"]]
+)
+@pytest.mark.parametrize("file", ["one.py", "as_found_findings.py"])
+def test_what_is_no_python_is_one_clear_line(scratch, words, file):
+    lay_committed(scratch, scratch.program("one"), "2026-01-02", 5)
+    fresh = scratch.fresh("one")
+    fresh.parent.mkdir(parents=True)
+    fresh.write_bytes(scratch.committed("one").read_bytes())
+    (scratch.root / "examples/topic/figure.py").write_text("")
+    (scratch.root / "docs/index.md").write_text("# Start\n")
+    path = scratch.root / "examples/topic" / file
+    text = path.read_text()
+    path.write_text(f"{text}x = = 1\n")
+    ran = scratch.guide(*words)
+    assert ran.returncode == 1
+    said = ran.stdout + ran.stderr
+    assert "Traceback" not in said
+    where = f"examples/topic/{file}:{text.count(chr(10)) + 1}:5: no Python: "
+    assert said.count(f"{where}invalid syntax; mend it") == 1, said
+
+
+def test_a_program_without_findings_is_told_what_it_lacks(scratch):
+    path = scratch.program("one")
+    text = path.read_text()
+    path.write_text(text.replace("from as_found_findings import", "# "))
+    ran = scratch.guide("run")
+    assert ran.returncode == 1
+    assert "one.py:1: imports no findings; expected: from TOPIC" in ran.stderr
 
 
 def test_a_result_says_what_was_measured_and_how(scratch):
@@ -280,7 +316,7 @@ def test_a_second_run_does_nothing_until_the_code_changes(scratch):
     assert measured("one") == set()
     path.write_text(path.read_text() + "\n# Only a comment.\n")
     assert measured() == set()
-    path.write_text(path.read_text() + "MORE = 1\n")
+    path.write_text(path.read_text().replace("4, 8", "4, 8, 16"))
     assert measured() == {"one"}
     assert measured("--fresh", "two") == {"two"}
     assert measured("--fresh") == {"one", "two"}
@@ -302,7 +338,7 @@ def test_a_budget_takes_what_changed_and_then_the_oldest(scratch):
             seconds = 1000 if "long" in name else 5
             lay_committed(scratch, path, date.get(name, "2020-01-01"), seconds)
     changed = scratch.root / "examples/topic/c_changed.py"
-    changed.write_text(changed.read_text() + "CHANGED = 1\n")
+    changed.write_text(changed.read_text().replace("4, 8", "4, 8, 16"))
     ran = scratch.guide("run", "--budget", "2m", "--jobs", "1")
     assert ran.returncode == 0, ran.stderr
     assert order.read_text().split() == [

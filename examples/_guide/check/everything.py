@@ -29,7 +29,6 @@ from _guide.project import (
     Source,
     is_generated,
     markdown_of,
-    outline,
     programs,
     twin_of,
 )
@@ -37,7 +36,10 @@ from _guide.reference import Reference, Unknown
 
 REFERENCE = re.compile(r"^[ \t]*@\w+\s*\{\s*([^,\s]+)\s*,", re.M)
 HEADER_FIELD = re.compile(r"# ?- (?:Install|Runs on|Expected|Timing):")
-TROUBLE = re.compile(r"(?P<path>[^:\s]+):(?P<line>\d+): (?P<message>.*)", re.S)
+TROUBLE = re.compile(
+    r"(?P<path>[^:\s]+):(?P<line>\d+):(?:(?P<column>\d+):)? (?P<message>.*)",
+    re.S,
+)
 WAIVER = re.compile(r"\s*#(?=.*\bno twin\b).*\bbecause:\s*\S")
 # Lines of a file among which a waiver is looked for.
 WAIVER_LINES = 15
@@ -209,23 +211,14 @@ class Examined:
 
     def check_programs(self) -> None:
         for program in self.programs.values():
-            source = program
             try:
                 devices = program.header["devices"]
-                for source in (program, *program.imported):
-                    outline(source.text)
-                program.expansion()
+                program.expanded()
+                program.is_current({})
             except GuideError as error:
                 match = TROUBLE.fullmatch(str(error))
-                self.tell(match["path"], match["message"], int(match["line"]))
-                continue
-            except SyntaxError as error:
-                self.tell(
-                    source.where,
-                    f"no Python: {error.msg}; mend it",
-                    error.lineno or 1,
-                    error.offset or 1,
-                )
+                line, column = int(match["line"]), int(match["column"] or 1)
+                self.tell(match["path"], match["message"], line, column)
                 continue
             self.readable.append(program)
             for device in DEVICES:

@@ -533,7 +533,7 @@ def canonical(number: float) -> str:
 def settings_of(project: Examined, name: str) -> set[str]:
     """Every number in a program's settings, in canonical form."""
     trees: list[ast.AST] = []
-    with suppress(SyntaxError, GuideError):
+    with suppress(GuideError):
         trees += project.programs[name].settings.values()
     for device in DEVICES:
         # What was assigned when it ran says what a calculation gave.

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from _guide import results
 from _guide.measure.run import chosen
-from _guide.project import DEVICES, GuideError, Program, programs
+from _guide.project import DEVICES, GuideError, Program
 
 
-def accept(root: Path, names: list[str], folder: Path | None = None) -> int:
+def accept(root: Path, names: list[str], folder: Path | None) -> int:
     """0 if all were taken; takes none if one of them cannot be."""
     if not names and folder is None:
         raise GuideError(
@@ -17,24 +17,23 @@ def accept(root: Path, names: list[str], folder: Path | None = None) -> int:
             "run: guide accept NAME, or guide accept --from FOLDER"
         )
     wanted = chosen(root, names)
-    found = (
-        of_this_machine(wanted)
-        if folder is None
-        else elsewhere(root, wanted, bool(names), folder)
-    )
+    if folder is None:
+        found = of_this_machine(wanted)
+    else:
+        found = elsewhere(wanted, bool(names), folder)
     taken, wrong = [], []
     for program, device, path in found:
-        result, why = read(program, device, path)
-        if why:
-            shown = path
-            if path.is_relative_to(root):
-                shown = path.relative_to(root)
+        try:
+            result = read(program, device, path)
+            taken.append((program.committed(device), result))
+        except ValueError as error:
+            inside = path.is_relative_to(root)
+            shown = path.relative_to(root) if inside else path
             wrong.append(
-                f"{shown}:1: {why}; run: guide run {program.name} --fresh"
+                f"{shown}:1: {error}; run: guide run {program.name} --fresh"
             )
-        taken.append((program.committed(device), result))
     if wrong:
-        raise GuideError("nothing accepted\n" + "\n".join(wrong))
+        raise GuideError("\n".join(["nothing accepted", *wrong]))
     for path, result in taken:
         tell(path, result)
         results.save(path, result)
@@ -47,10 +46,10 @@ def of_this_machine(wanted: list[Program]) -> list[tuple[Program, str, Path]]:
     found = []
     for program in wanted:
         paths = [(device, program.fresh(device)) for device in DEVICES]
-        here = [(d, path) for d, path in paths if path.is_file()]
+        here = [(program, d, path) for d, path in paths if path.is_file()]
         if not here:
             print(f"{program.name}: not run here, stays as it is")
-        found += [(program, device, path) for device, path in here]
+        found += here
     if not found:
         names = " ".join(program.name for program in wanted)
         raise GuideError(f"no fresh result of {names}; run: guide run {names}")
@@ -58,57 +57,53 @@ def of_this_machine(wanted: list[Program]) -> list[tuple[Program, str, Path]]:
 
 
 def elsewhere(
-    root: Path, wanted: list[Program], named: bool, folder: Path
+    wanted: list[Program], named: bool, folder: Path
 ) -> list[tuple[Program, str, Path]]:
-    """The results somewhere in `folder`; with names only those."""
-    known = {program.name: program for program in programs(root)}
-    found: dict[tuple[str, str], Path] = {}
+    """The results somewhere in `folder`; if named only those."""
+    known = {program.name: program for program in wanted}
+    found: dict[str, tuple[Program, str, Path]] = {}
     for path in sorted(folder.rglob("*.json")):
         name, _, device = path.stem.rpartition(".")
         if device not in DEVICES:
             print(f"{path}: passed over, not called NAME.DEVICE.json")
-            continue
-        if name not in known:
-            if named:
-                continue
+        elif name in known:
+            taken = known[name], device, path
+            other = found.setdefault(path.stem, taken)[-1]
+            if other != path:
+                raise GuideError(
+                    f"{path}:1: also in {other}; leave one of them"
+                )
+        elif not named:
             raise GuideError(
                 f"{path}:1: there is no program {name}; run: guide accept "
                 f"NAME --from {folder}"
             )
-        if named and known[name] not in wanted:
-            continue
-        other = found.setdefault((name, device), path)
-        if other != path:
-            raise GuideError(f"{path}:1: also in {other}; leave one of them")
-    missing = [
-        program.name
-        for program in wanted
-        if named and not any(name == program.name for name, _ in found)
-    ]
+    measured = {program.name for program, *_ in found.values()}
+    missing = sorted(set(known) - measured) if named else []
     if missing or not found:
         what = f" of {', '.join(missing)}" if missing else ""
         raise GuideError(
             f"{folder}: no result{what}; expected NAME.DEVICE.json in it"
         )
-    return [(known[n], device, path) for (n, device), path in found.items()]
+    return list(found.values())
 
 
-def read(program: Program, device: str, path: Path) -> tuple[dict, str]:
-    """The result in `path`, and why it cannot be taken ('' if it can)."""
+def read(program: Program, device: str, path: Path) -> dict:
+    """The result in `path`; raises ValueError if it cannot be taken."""
     try:
         result = results.read(path, "")
     except GuideError as error:
-        return {}, str(error).partition(": ")[2]
+        raise ValueError(str(error).partition(": ")[2]) from None
     provenance = result["provenance"]
     if provenance["program"] != program.name:
-        return {}, f"the result of {provenance['program']}"
+        raise ValueError(f"the result of {provenance['program']}")
     if device not in program.header["devices"]:
-        return {}, f"{program.where} does not run on {device}"
+        raise ValueError(f"{program.where} does not run on {device}")
     if not program.is_current(provenance):
-        return {}, f"measured with another version of {program.where}"
-    if len(results.to_text(result).encode()) > results.MOST_BYTES:
-        return {}, f"larger than {results.MOST_BYTES:,} bytes"
-    return result, ""
+        raise ValueError(f"measured with another version of {program.where}")
+    # Here, so that one that is too large is found before any is taken.
+    results.to_text(result)
+    return result
 
 
 def tell(path: Path, result: dict) -> None:
@@ -128,7 +123,7 @@ def tell(path: Path, result: dict) -> None:
 
 def shown(result: dict, key: str) -> str:
     """A value or a judgement, for people."""
-    if key in result.get("values", {}):
+    if key in result["values"]:
         return results.describe(result["values"][key])
     if key in result.get("judgements", {}):
         holds = result["judgements"][key]["holds"]

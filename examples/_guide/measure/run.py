@@ -12,13 +12,14 @@ import functools
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,41 +44,43 @@ class Task:
     alone: bool
     expected: float
     limit: float
+    # Whether the present code has run here, and whether nowhere yet.
+    done: bool
     changed: bool
     last: float
     # Whether the runs were kept, so that only the findings are to be made.
-    kept: bool = False
+    kept: bool
 
     @property
     def name(self) -> str:
         return self.program.name
 
 
-@dataclass
 class Report:
-    """What became of each program, in the words of the summary."""
+    """What became of each program, by the words of the summary."""
 
-    measured: list[str] = field(default_factory=list)
-    concluded: list[str] = field(default_factory=list)
-    not_measured: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
+    def __init__(self, short: bool) -> None:
+        tried = "Short runs, not stored" if short else "Measured again"
+        self.measured: list[str] = []
+        self.concluded: list[str] = []
+        self.not_measured: list[str] = []
+        self.failed: list[str] = []
+        self.titles = {
+            tried: self.measured,
+            "Found again from kept runs, nothing measured": self.concluded,
+            "Not measured again": self.not_measured,
+            "Failed": self.failed,
+        }
 
     def fail(self, name: str, message: str) -> None:
         self.failed.append(name)
         print(message, file=sys.stderr, flush=True)
 
-    def tell(self, short: bool) -> None:
+    def tell(self) -> None:
         """Print the summary."""
-        tried = "Short runs, not stored" if short else "Measured again"
-        for title, names in (
-            (tried, self.measured),
-            ("Found again from kept runs, nothing measured", self.concluded),
-            ("Not measured again", self.not_measured),
-            ("Failed", self.failed),
-        ):
+        for title, names in self.titles.items():
             if names:
-                print(f"{title}:")
-                print(*(f"  {name}" for name in names), sep="\n")
+                print(f"{title}:", *names, sep="\n  ")
         if not (self.measured or self.concluded or self.failed):
             print("Nothing to run.")
         sys.stdout.flush()
@@ -86,43 +89,39 @@ class Report:
 def run(
     root: Path,
     names: list[str],
-    fresh: bool = False,
-    budget: float | None = None,
-    short: bool = False,
-    jobs: int | None = None,
-    limit: float | None = None,
-    device: str | None = None,
+    fresh: bool,
+    budget: float | None,
+    short: bool,
+    jobs: int | None,
+    limit: float | None,
+    device: str | None,
 ) -> int:
     """1 if a program failed, else 0; tells what it did and left out."""
-    report = Report()
+    report = Report(short)
     gpu = gpu_name() is not None
     tasks = []
     for program in chosen(root, names):
         try:
-            task = plan(program, gpu, limit, kept=not (fresh or short))
-            current = task and program.is_current(
-                provenance_in(program.fresh(task.device))
-            )
-        except (GuideError, SyntaxError) as error:
-            report.fail(program.name, describe(program, error))
+            task = plan(program, gpu, limit, may_keep=not (fresh or short))
+        except GuideError as error:
+            report.fail(program.name, str(error))
             continue
         if task is None:
             why = "it runs on gpu, and this machine has none"
             if program.name in names:
                 report.fail(program.name, f"{program.where}:1: {why}")
-            else:
-                report.not_measured.append(f"{program.name}: {why}")
+                continue
         elif device and device != task.device:
             why = f"it measures {task.device}, asked for was {device}"
-            report.not_measured.append(f"{program.name}: {why}")
-        elif current and not (fresh or short) and (names or budget is None):
+        elif task.done and not (fresh or short) and (names or budget is None):
             why = "already run here from its present code"
-            report.not_measured.append(f"{program.name}: {why}")
         else:
             tasks.append(task)
-    with interrupted_by_signals():
+            continue
+        report.not_measured.append(f"{program.name}: {why}")
+    with signals_handled_by(interrupt):
         run_all(in_order(tasks, budget), report, budget, short, jobs)
-    report.tell(short)
+    report.tell()
     return 1 if report.failed else 0
 
 
@@ -144,28 +143,31 @@ def chosen(root: Path, names: list[str]) -> list[Program]:
 
 
 def plan(
-    program: Program, gpu: bool, limit: float | None, kept: bool
+    program: Program, gpu: bool, limit: float | None, may_keep: bool
 ) -> Task | None:
     """What to expect of the program here; None if it cannot run here.
 
-    kept: whether runs that were kept may serve again.
+    may_keep: whether runs that were kept may serve again.
     """
     header = program.header
+    if not program.findings:
+        raise GuideError(
+            f"{program.where}:1: imports no findings; expected: from "
+            "TOPIC_findings import TOPIC_findings, as guide new TOPIC makes it"
+        )
     device = "gpu" if gpu and "gpu" in header["devices"] else "cpu"
     if device not in header["devices"]:
         return None
     here = provenance_in(program.fresh(device))
     committed = provenance_in(program.committed(device))
-    expected = header["minutes"] * 60
-    for provenance in (committed, here):
-        expected = provenance.get("seconds", expected)
+    expected = (committed | here).get("seconds", header["minutes"] * 60)
     last = 0.0
     if here:
         last = program.fresh(device).stat().st_mtime
-    elif "date" in committed:
+    elif committed:
         day = datetime.fromisoformat(committed["date"])
         last = day.replace(tzinfo=UTC).timestamp()
-    kept = kept and has_runs(program, device)
+    kept = may_keep and has_runs(program, device)
     return Task(
         program=program,
         device=device,
@@ -173,6 +175,7 @@ def plan(
         alone=not kept and (header["alone"] or device == "gpu"),
         expected=CONCLUDING if kept else expected,
         limit=limit if limit is not None else 5 * expected + 120,
+        done=program.is_current(here),
         changed=not any(map(program.is_current, (here, committed))),
         last=last,
         kept=kept,
@@ -190,32 +193,23 @@ def provenance_in(path: Path) -> dict:
 def has_runs(program: Program, device: str) -> bool:
     """Whether what the present code handed to its findings was kept here."""
     raw = program.raw(device)
-    about = raw.with_suffix(".json")
-    if not (program.findings and raw.is_file() and about.is_file()):
-        return False
-    with contextlib.suppress(ValueError):
-        return program.is_measured_by(json.loads(about.read_text("utf-8")))
+    with contextlib.suppress(OSError, ValueError):
+        about = json.loads(raw.with_suffix(".json").read_text("utf-8"))
+        return raw.is_file() and program.is_measured_by(about)
     return False
-
-
-def describe(program: Program, error: Exception) -> str:
-    """An error in reading the program, as `path:line: message`."""
-    if isinstance(error, SyntaxError):
-        where = f"{program.where}:{error.lineno}:{error.offset}"
-        return f"{where}: {error.msg}; run: guide run {program.name}"
-    return str(error)
 
 
 def in_order(tasks: list[Task], budget: float | None) -> list[Task]:
     """Side by side before alone; within a budget, first what matters most."""
-    if budget is None:
-        return sorted(tasks, key=lambda task: (task.alone, -task.expected))
-    return sorted(
-        tasks,
-        key=lambda task: (
-            (0, task.alone, 0) if task.changed else (1, task.last, task.alone)
-        ),
-    )
+
+    def rank(task: Task) -> tuple:
+        if budget is None:
+            return task.alone, -task.expected
+        if task.changed:
+            return 0, task.alone
+        return 1, task.last, task.alone
+
+    return sorted(tasks, key=rank)
 
 
 def run_all(
@@ -248,20 +242,16 @@ def run_all(
                 running.remove(child)
                 message = child.result()
                 progress.ended(child)
-                if child.well and child.task.kept:
-                    report.concluded.append(f"{child.task.name}: {message}")
-                elif child.well:
-                    report.measured.append(f"{child.task.name}: {message}")
-                else:
+                if not child.well:
                     report.fail(child.task.name, message)
+                    continue
+                kept = child.task.kept
+                goal = report.concluded if kept else report.measured
+                goal.append(f"{child.task.name}: {message}")
             progress.show(running)
             time.sleep(LOOK)
     finally:
-        ignored = (signal.SIGINT, signal.SIGTERM)
-        with contextlib.ExitStack() as stack:
-            for number in ignored:
-                old = signal.signal(number, signal.SIG_IGN)
-                stack.callback(signal.signal, number, old)
+        with signals_handled_by(signal.SIG_IGN):
             progress.clear()
             for child in running:
                 child.ask_to_end()
@@ -288,9 +278,8 @@ class Child:
         self.begun = time.monotonic()
         self.folder = Path(tempfile.mkdtemp(prefix="guide-"))
         program = task.program
-        words = [str(program.root), str(program.path), task.device]
         form = "short" if short else "findings" if task.kept else "whole"
-        words += [str(self.folder), form]
+        words = [program.root, program.path, task.device, self.folder, form]
         with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "_guide.measure.worker", *words],
@@ -308,38 +297,31 @@ class Child:
         return time.monotonic() - self.begun
 
     def has_ended(self) -> bool:
-        """Whether the program has ended, if need be by its limit."""
-        if self.process.poll() is None and self.elapsed > self.task.limit:
-            self.late = True
-            self.ask_to_end()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(GRACE)
-            self.process.kill()
-            self.process.wait()
-        return self.process.poll() is not None
+        """Whether the program has ended, or has had all its time."""
+        if self.process.poll() is not None:
+            return True
+        self.late = self.elapsed > self.task.limit
+        return self.late
 
     def result(self) -> str:
         """The worker's message; cleans up behind it."""
-        program = self.task.program
-        message = ""
-        with contextlib.suppress(FileNotFoundError):
-            message = (self.folder / "message").read_text("utf-8")
-        if self.late:
-            message = (
-                f"{program.where}:1: still running after "
-                f"{clock(self.task.limit)} and ended; expected "
-                f"{clock(self.task.expected)}; "
-                f"run: guide run {program.name} --limit TIME"
-            )
-        elif self.process.returncode and not message:
-            log = (self.folder / "log").read_text("utf-8", "replace")
-            message = (
-                f"{program.where}:1: its worker ended with status "
-                f"{self.process.returncode}; run: guide run {program.name}\n"
-                + log
-            ).rstrip()
-        self.well = self.process.returncode == 0 and not self.late
+        name, where = self.task.name, self.task.program.where
+        status = self.process.returncode
+        message, log = (
+            path.read_text("utf-8", "replace") if path.is_file() else ""
+            for path in (self.folder / "message", self.folder / "log")
+        )
         self.end()
+        self.well = status == 0
+        if self.late:
+            return (
+                f"{where}:1: still running after {clock(self.task.limit)} and "
+                f"ended; expected {clock(self.task.expected)}; "
+                f"run: guide run {name} --limit TIME"
+            )
+        if status and not message:
+            why = f"its worker ended with status {status}"
+            return f"{where}:1: {why}; run: guide run {name}\n{log}".rstrip()
         return message
 
     def ask_to_end(self) -> None:
@@ -350,11 +332,9 @@ class Child:
 
     def end(self) -> None:
         """Leave nothing of it behind: no process, no file."""
-        with contextlib.suppress(OSError):
-            self.process.stdin.close()
-        if self.process.poll() is None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(GRACE)
+        self.ask_to_end()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(GRACE)
         groups = [self.process.pid]
         # The kernel has a session of its own, so a group of its own.
         with contextlib.suppress(OSError, ValueError):
@@ -401,23 +381,21 @@ def keras_backend(device: str) -> str:
         seen = subprocess.run(
             [sys.executable, "-c", look], capture_output=True, check=False
         )
-        if seen.returncode:
-            return "torch"
+        return "torch" if seen.returncode else "tensorflow"
     return "tensorflow"
 
 
 def gpu_name() -> str | None:
     """The model of this machine's first GPU, or None."""
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        listed = subprocess.run(
+        listed = subprocess.check_output(
             ["nvidia-smi", "-L"],
-            capture_output=True,
+            stderr=subprocess.DEVNULL,
             text=True,
             timeout=30,
-            check=True,
-        ).stdout
-        if listed.startswith("GPU "):
-            return listed.partition(": ")[2].partition(" (")[0].strip()
+        )
+        if match := re.match(r"GPU [^:\n]*: (.*?)( \(|$)", listed, re.M):
+            return match[1].strip()
     return None
 
 
@@ -438,8 +416,9 @@ class Progress:
         self.beats[child.task.name] = 0
         if not self.live:
             expected = clock(child.task.expected)
-            print(f"{child.task.name}: started, expected {expected}")
-            sys.stdout.flush()
+            print(
+                f"{child.task.name}: started, expected {expected}", flush=True
+            )
 
     def ended(self, child: Child) -> None:
         self.clear()
@@ -450,23 +429,21 @@ class Progress:
     def show(self, running: list[Child]) -> None:
         """Say where the running programs are, if it is time to."""
         if self.live:
-            parts = (
+            line = "  ".join(
                 f"{child.task.name} {clock(child.elapsed)}"
                 f"/{clock(child.task.expected)}"
                 for child in running
             )
             width = shutil.get_terminal_size().columns - 1
-            line = "  ".join(parts)[:width]
-            print(f"\r\x1b[K{line}", end="", flush=True)
+            print(f"\r\x1b[K{line[:width]}", end="", flush=True)
             return
         for child in running:
-            beat = child.elapsed // HEARTBEAT
-            if beat > self.beats[child.task.name]:
-                self.beats[child.task.name] = beat
+            name, beat = child.task.name, child.elapsed // HEARTBEAT
+            if beat > self.beats[name]:
+                self.beats[name] = beat
+                expected = clock(child.task.expected)
                 print(
-                    f"{child.task.name}: {clock(child.elapsed)} of "
-                    f"{clock(child.task.expected)}",
-                    flush=True,
+                    f"{name}: {clock(child.elapsed)} of {expected}", flush=True
                 )
 
     def clear(self) -> None:
@@ -475,17 +452,17 @@ class Progress:
             print("\r\x1b[K", end="", flush=True)
 
 
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 @contextlib.contextmanager
-def interrupted_by_signals():
-    """SIGINT and SIGTERM raise KeyboardInterrupt, also in the background."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
+def signals_handled_by(handler):
+    """What SIGINT and SIGTERM do meanwhile, also in the background."""
     numbers = (signal.SIGINT, signal.SIGTERM)
-    old = [signal.signal(number, interrupt) for number in numbers]
+    old = [signal.signal(number, handler) for number in numbers]
     try:
         yield
     finally:
-        for number, handler in zip(numbers, old, strict=True):
-            signal.signal(number, handler)
+        for number, former in zip(numbers, old):
+            signal.signal(number, former)

@@ -9,7 +9,6 @@ SIGTERM.
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import contextlib
 import json
@@ -21,7 +20,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -63,7 +62,7 @@ def _guide_load(path):
         return pickle.load(stream)
 
 
-def _guide_collect(path):
+def _guide_collect(path, results=None):
     import json
     import platform
     import sys
@@ -102,15 +101,12 @@ def _guide_collect(path):
     elif found["backend"] == "tensorflow":
         devices = sys.modules["tensorflow"].config.list_physical_devices
         found["sees_gpu"] = bool(devices("GPU"))
-    try:
-        found["results"] = json.loads(text(globals()["results"]))
-    except KeyError:
-        pass
-    except (TypeError, ValueError) as error:
-        found["error"] = str(error)
+    found["results"] = results
     with open(path, "w", encoding="utf-8") as stream:
-        json.dump(found, stream)
+        stream.write(text(found))
 """
+# Cells of a notebook, each with where it is from; None for hidden ones.
+Shown = list[tuple[nbformat.NotebookNode, Cell | None]]
 
 
 class KernelManager(AsyncKernelManager):
@@ -160,20 +156,12 @@ class Kernel:
             on_notebook_start=self.note,
         )
         # In a thread, nbclient leaves the handling of signals to us.
-        failed: list[BaseException] = []
-
-        def work() -> None:
-            try:
-                asyncio.run(client.async_execute(cwd=str(empty)))
-            except BaseException as error:
-                failed.append(error)
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join()
+        with ThreadPoolExecutor(1) as pool:
+            done = pool.submit(
+                asyncio.run, client.async_execute(cwd=str(empty))
+            )
         self.end()
-        if failed:
-            raise failed[0]
+        done.result()
 
     def note(self, notebook: nbformat.NotebookNode) -> None:
         """Tell `guide run` which group to end if we cannot."""
@@ -197,8 +185,10 @@ def main(words: list[str]) -> int:
     end_with_parent(kernel)
     status = 0
     try:
-        work = find_again if form == "findings" else measure
-        message = work(program, device, kernel, form == "short")
+        if form == "findings":
+            message = find_again(program, device, kernel)
+        else:
+            message = measure(program, device, kernel, form == "short")
     except GuideError as error:
         message, status = str(error), 1
     with contextlib.suppress(FileNotFoundError):
@@ -233,16 +223,19 @@ def measure(program: Program, device: str, kernel: Kernel, short: bool) -> str:
     """
     # Of what is run, not of what the files hold when it has ended.
     provenance = results.provenance(program)
-    cells = program.expansion(short)
     notebook = notebooks.of_program(program.expanded(short))
+    shown = list(zip(notebook.cells, program.expansion, strict=True))
+    name, folder = program.findings.path.stem, str(kernel.folder)
     began = time.monotonic()
     try:
-        found = execute(program, notebook, cells, kernel, hidden_keeper)
+        found = execute(
+            program, shown, kernel, f"_guide_keep({name!r}, {folder!r})"
+        )
     finally:
         about = kernel.folder / "measured.json"
         if about.is_file():
             measured = json.loads(about.read_text("utf-8"))
-            seen = measured.pop("sees_gpu") is not False or device == "cpu"
+            seen = measured["sees_gpu"] is not False or device == "cpu"
             provenance |= {
                 "settings": measured["settings"],
                 "versions": measured["versions"],
@@ -253,7 +246,8 @@ def measure(program: Program, device: str, kernel: Kernel, short: bool) -> str:
                 "seconds": round(time.monotonic() - began, 1),
             }
             if seen and not short:
-                keep_raw(program, device, kernel, provenance)
+                new = kernel.folder / "raw.pickle"
+                keep_raw(program, device, new, provenance)
     if not seen:
         raise problem(
             program,
@@ -268,9 +262,7 @@ def measure(program: Program, device: str, kernel: Kernel, short: bool) -> str:
     return f"{count} values in {provenance['seconds']:.0f} s"
 
 
-def find_again(
-    program: Program, device: str, kernel: Kernel, short: bool
-) -> str:
+def find_again(program: Program, device: str, kernel: Kernel) -> str:
     """Conclude anew from the runs that were kept; says how it went.
 
     Executes what the findings need: problem, snippets and their own cells.
@@ -278,27 +270,19 @@ def find_again(
     began = time.monotonic()
     raw = program.raw(device)
     provenance = json.loads(raw.with_suffix(".json").read_text("utf-8"))
-    cells = program.expansion()
     whole = notebooks.of_program(program.expanded())
-    for cell, old in zip(whole.cells, old_outputs(program, device, whole)):
-        cell.update(old)
-    needed = [
-        number
-        for number, cell in enumerate(cells)
-        if cell.source in [*program.findings.imported, program.findings]
-    ]
-    last = len(cells) - 1
-    part = nbformat.from_dict(whole)
-    part.cells = [whole.cells[number] for number in [*needed, last]]
-    call = whole.cells[last].source
-    name = program.findings.path.stem
-    whole.cells[last].source = (
+    lay_old_outputs(whole, program.notebook(device))
+    shown = list(zip(whole.cells, program.expansion, strict=True))
+    concluding = [*program.findings.imported, program.findings]
+    needed = [pair for pair in shown if pair[1].source in concluding]
+    last = whole.cells[-1]
+    call = last.source
+    last.source = (
         f"_given, _named = _guide_load({str(raw)!r})\n"
-        f"results = {name}(*_given, **_named)"
+        f"results = {program.findings.path.stem}(*_given, **_named)"
     )
-    origins = [cells[number] for number in [*needed, last]]
-    found = execute(program, part, origins, kernel, lambda *_: None)
-    whole.cells[last].source = call
+    found = execute(program, [*needed, shown[-1]], kernel)
+    last.source = call
     found["settings"] = provenance["settings"] | found["settings"]
     store(program, device, found, whole, provenance)
     count = len(found["results"]["values"])
@@ -306,39 +290,27 @@ def find_again(
     return f"{count} values in {spent:.0f} s, runs of {provenance['date']}"
 
 
-def old_outputs(
-    program: Program, device: str, whole: nbformat.NotebookNode
-) -> list[dict]:
-    """What each cell gave when the program last ran; nothing if it is new."""
-    path = program.notebook(device)
-    gave = {}
-    if path.is_file():
-        for cell in nbformat.read(path, 4).cells:
-            if cell.cell_type == "code":
-                gave[cell.source] = {
-                    "outputs": cell.outputs,
-                    "execution_count": cell.execution_count,
-                }
-    nothing: dict = {"outputs": [], "execution_count": None}
-    return [
-        gave.get(cell.source, nothing) if cell.cell_type == "code" else {}
-        for cell in whole.cells
-    ]
+def lay_old_outputs(whole: nbformat.NotebookNode, path: Path) -> None:
+    """Give each cell what it gave when the program last ran, if it did."""
+    old = nbformat.read(path, 4).cells if path.is_file() else []
+    gave = {cell.source: cell for cell in old if cell.cell_type == "code"}
+    for cell in whole.cells:
+        if cell.cell_type == "code" and cell.source in gave:
+            cell.outputs = gave[cell.source].outputs
+            cell.execution_count = gave[cell.source].execution_count
 
 
 def keep_raw(
-    program: Program, device: str, kernel: Kernel, provenance: dict
+    program: Program, device: str, new: Path, provenance: dict
 ) -> None:
     """Keep what the program handed to its findings, and where it is from."""
     path = program.raw(device)
+    about = path.with_suffix(".json")
     path.parent.mkdir(parents=True, exist_ok=True)
     # The new runs are there before their provenance says whose they are.
-    path.with_suffix(".json").unlink(missing_ok=True)
-    if (kernel.folder / "raw.pickle").is_file():
-        shutil.move(kernel.folder / "raw.pickle", path)
-        results.write_whole(
-            path.with_suffix(".json"), json.dumps(provenance, indent=1) + "\n"
-        )
+    about.unlink(missing_ok=True)
+    shutil.move(new, path)
+    results.write_whole(about, json.dumps(provenance, indent=1) + "\n")
 
 
 def store(
@@ -355,9 +327,9 @@ def store(
         "findings": program.findings_hash,
     }
     try:
-        text = results.to_file(program.fresh(device), result)
+        text = results.to_text(result)
     except ValueError as error:
-        raise problem(program, results_line(program), str(error)) from None
+        raise problem(program, last_cell(program), str(error)) from None
     # The result comes last: where there is one, there is its notebook.
     results.write_whole(program.notebook(device), notebooks.to_text(notebook))
     results.write_whole(program.fresh(device), text)
@@ -366,65 +338,59 @@ def store(
 
 def execute(
     program: Program,
-    notebook: nbformat.NotebookNode,
-    cells: list[Cell],
+    shown: Shown,
     kernel: Kernel,
-    before_last: Callable[[Program, Kernel], str | None],
+    before_last: str = "",
 ) -> dict:
     """What the program left behind; raises GuideError for what it raised.
 
-    cells: where each cell of the notebook comes from.
     before_last: hidden code to run before the last cell.
     """
     collected = kernel.folder / "collected.json"
-    hidden = [
-        (0, f"_guide_settings = {list(program.settings)!r}\n{HELPERS}"),
-        (len(cells) - 1, before_last(program, kernel)),
-        (len(cells), f"_guide_collect({str(collected)!r})"),
+
+    def hidden(source: str) -> tuple[nbformat.NotebookNode, None]:
+        return nbformat.v4.new_code_cell(source), None
+
+    everything = [
+        hidden(f"_guide_settings = {list(program.settings)!r}\n{HELPERS}"),
+        *shown[:-1],
+        hidden(before_last),
+        shown[-1],
+        hidden(f"_guide_collect({str(collected)!r}, results)"),
     ]
-    shown = list(zip(notebook.cells, cells, strict=True))
-    for place, source in reversed(hidden):
-        if source:
-            shown.insert(place, (nbformat.v4.new_code_cell(source), None))
-    run = nbformat.v4.new_notebook(cells=[cell for cell, _ in shown])
+    run = nbformat.v4.new_notebook(cells=[cell for cell, _ in everything])
     try:
         kernel.execute(run)
     except CellExecutionError as error:
-        raise raised(program, shown, error) from None
+        raise raised(program, everything, error) from None
     except DeadKernelError:
-        where = f"{program.where}:1"
-        for cell, origin in shown:
-            if cell.get("execution_count", 0) is None and origin:
-                where = origin.origin(1)
-                break
+        begun = (
+            origin.origin(1)
+            for cell, origin in everything
+            if cell.get("execution_count", 0) is None and origin
+        )
         raise problem(
             program,
-            where,
+            next(begun, f"{program.where}:1"),
             "its process died in the cell that starts here (killed, perhaps "
             "for want of memory, or ended by the program itself)",
         ) from None
     found = json.loads(collected.read_text("utf-8"))
-    check(program, found, found["settings"].get("SHORT") is True)
+    where = last_cell(program)
+    short = found["settings"].get("SHORT") is True
+    wrong = results.problems(found["results"], short)
+    if wrong:
+        raise problem(program, where, f"\n{where}: ".join(wrong))
     return found
 
 
-def hidden_keeper(program: Program, kernel: Kernel) -> str | None:
-    """Code that keeps what will be handed to the findings."""
-    folder = str(kernel.folder)
-    if not program.findings:
-        return f"_guide_collect({folder + '/measured.json'!r})"
-    return f"_guide_keep({program.findings.path.stem!r}, {folder!r})"
-
-
 def raised(
-    program: Program,
-    shown: list[tuple[nbformat.NotebookNode, Cell | None]],
-    error: CellExecutionError,
+    program: Program, everything: Shown, error: CellExecutionError
 ) -> GuideError:
     """The program's exception, with its traceback in terms of its files."""
     run = [
         (cell, origin)
-        for cell, origin in shown
+        for cell, origin in everything
         if cell.cell_type == "code" and cell.source.strip()
     ]
     seen: list[str] = []
@@ -437,42 +403,25 @@ def raised(
         seen.append(origin.origin(int(frame[2])))
         return seen[-1]
 
-    outputs = (output for cell, _ in run for output in cell.get("outputs", ()))
     rows = next(
         output["traceback"]
-        for output in outputs
+        for cell, _ in run
+        for output in cell.outputs
         if output["output_type"] == "error"
     )
     traceback = FRAME.sub(name, ANSI.sub("", "\n".join(rows)))
-    where = seen[-1] if seen else f"{program.where}:1"
     what, *_ = ANSI.sub("", f"{error.ename}: {error.evalue}").splitlines()
-    return GuideError(f"{problem(program, where, what)}\n{traceback.strip()}")
+    if not seen:
+        # In our own code, which takes the results behind the last cell.
+        return problem(program, last_cell(program), f"results: {what}")
+    return GuideError(
+        f"{problem(program, seen[-1], what)}\n{traceback.strip()}"
+    )
 
 
-def check(program: Program, found: dict, short: bool) -> None:
-    """Raises GuideError if there are no results or they have a wrong form."""
-    where = results_line(program)
-    if "error" in found:
-        raise problem(program, where, f"results: {found['error']}")
-    if "results" not in found:
-        raise problem(
-            program, where, "no results; expected: results = {'values': …}"
-        )
-    wrong = results.problems(found["results"], short)
-    if wrong:
-        raise problem(program, where, f"\n{where}: ".join(wrong))
-
-
-def results_line(program: Program) -> str:
-    """`path:line` of where `results` is assigned, or of the last cell."""
-    line = program.cells[-1][2]
-    for node in ast.parse(program.text).body:
-        if isinstance(node, ast.Assign) and any(
-            isinstance(target, ast.Name) and target.id == "results"
-            for target in node.targets
-        ):
-            line = node.lineno
-    return f"{program.where}:{line}"
+def last_cell(program: Program) -> str:
+    """`path:line` of the cell in which the results are found."""
+    return program.expansion[-1].origin(1)
 
 
 def problem(program: Program, where: str, what: str) -> GuideError:
