@@ -45,10 +45,10 @@ def test_a_thousand_pages_take_less_than_a_second(tmp_path, monkeypatch):
     bench = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(bench)
     bench.make_project(tmp_path)
-    # In turns, since what a second holds differs from machine to machine.
-    pairs = [(seconds_of_check(tmp_path), seconds_here()) for _ in range(3)]
-    check, second = map(min, zip(*pairs))
-    assert check < second
+    # In turns, since what a second holds differs from machine to machine, and
+    # from one moment to the next: the best of five says what the check needs.
+    taken = [seconds_of_check(tmp_path) / seconds_here() for _ in range(5)]
+    assert min(taken) < 1
 
 
 def test_the_check_imports_no_framework_and_no_builder(tmp_path):
