@@ -157,7 +157,8 @@ class Source:
 
     def parts(self) -> list[Cell]:
         """Its own cells, without markers and imports of ours."""
-        return self._kept(self.cells or [("code", self.text, 1)])
+        cells = self.cells if self.kind != "snippet" else []
+        return self._kept(cells or [("code", self.text, 1)])
 
     def _kept(self, cells: list[tuple[str, str, int]]) -> list[Cell]:
         found = [

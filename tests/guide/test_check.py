@@ -471,6 +471,12 @@ BROKEN = {
         FIGURE.format(caption="[Data](../figures/small/line.csv)"),
         "a figure without a caption",
     ),
+    "a figure that is not closed, before one with a caption": (
+        FIGURE.format(caption="").replace("</figure>\n", "")
+        + "\n"
+        + FIGURE.replace("¦", "").format(caption=CAPTION),
+        "a figure without a caption",
+    ),
     "a caption without a bound number": (
         FIGURE.replace("¦", "").format(
             caption="<figcaption markdown>¦It rises. "
@@ -840,6 +846,22 @@ def break_provenance(project):
     return result_of(project)
 
 
+def break_whole_result(project):
+    """A page of the topic has a lone number in code, which asks for it."""
+    project.write(result_of(project), '{"provenance": null, "values": {}}')
+    return result_of(project)
+
+
+def break_settings(project):
+    return project.append("mkdocs.yml", "# \a\n") + ":1:1"
+
+
+def break_spaced_name(project):
+    path = "examples/small/scratch copy.py"
+    project.write(path, "x = 1\n")
+    return f"{path}:1:1"
+
+
 def break_json(project):
     project.write(result_of(project), '{"values": {},\n')
     return f"{result_of(project)}:2:1"
@@ -891,6 +913,9 @@ def break_syntax(project):
         (break_form, "is 'five', expected a finite number; run: guide run"),
         (break_short, "from a short run, which measures nothing; run: guide"),
         (break_provenance, "without provenance; expected what"),
+        (break_whole_result, "without provenance; expected what"),
+        (break_settings, "no YAML"),
+        (break_spaced_name, "the first cell must be"),
         (break_json, "no JSON"),
         (break_owner, "no program has this result; expected nobody.py"),
         (break_result, "is missing; run: guide run alone_keras, then: guide "),

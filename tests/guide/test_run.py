@@ -159,6 +159,7 @@ def test_a_program_that_fails_is_told_and_the_others_go_on(scratch):
     scratch.program("slow", "time.sleep(600)")
     scratch.program("dying", "import os\nos._exit(3)")
     scratch.program("broken", "x = = 1")
+    scratch.program("leaving", "import sys\nsys.exit('no data')")
     scratch.program("headless").write_text("# %%\nresults = 1\n")
     scratch.program("nothing", results="\n# %%\nfound = 1\n")
     scratch.program("list", results="\n# %%\nresults = [1]\n")
@@ -197,6 +198,7 @@ def test_a_program_that_fails_is_told_and_the_others_go_on(scratch):
     assert f"{where}slow.py:1: still running after 0:40" in ran.stderr
     assert "its process died in the cell" in ran.stderr
     assert f"{where}broken.py:21:5: no Python: invalid syntax" in ran.stderr
+    assert ": SystemExit: no data; run: guide run leaving" in ran.stderr
     assert f"{where}headless.py:1: the first cell" in ran.stderr
     assert f"{where}nothing.py:27: results is a int, expected" in ran.stderr
     assert f"{where}list.py:27: results is a list" in ran.stderr
@@ -208,7 +210,8 @@ def test_a_program_that_fails_is_told_and_the_others_go_on(scratch):
         assert f"run: guide run {name}" in ran.stderr
     failed = ran.stdout.partition("Failed:\n")[2].split()
     assert sorted(failed) == [
-        "broken", "dying", "form", "headless", "list", "nan", "nothing",
+        "broken", "dying", "form", "headless", "leaving", "list", "nan",
+        "nothing",
         "object", "raising", "slow",
     ]  # fmt: skip
     for path, changed in kept.items():

@@ -37,7 +37,7 @@ from _guide.reference import Reference, Unknown
 REFERENCE = re.compile(r"^[ \t]*@\w+\s*\{\s*([^,\s]+)\s*,", re.M)
 HEADER_FIELD = re.compile(r"# ?- (?:Install|Runs on|Expected|Timing):")
 TROUBLE = re.compile(
-    r"(?P<path>[^:\s]+):(?P<line>\d+):(?:(?P<column>\d+):)? (?P<message>.*)",
+    r"(?P<path>[^:\n]+):(?P<line>\d+):(?:(?P<column>\d+):)? (?P<message>.*)",
     re.S,
 )
 WAIVER = re.compile(r"\s*#(?=.*\bno twin\b).*\bbecause:\s*\S")
@@ -203,9 +203,9 @@ class Examined:
             except json.JSONDecodeError as error:
                 result, wrong = {}, [f"no JSON: {error.msg}"]
                 at = error.lineno, error.colno
-            self.results[path.stem] = result
             if wrong:
                 self.broken.add(path.stem)
+            self.results[path.stem] = {} if wrong else result
             for why in wrong:
                 self.tell(where, f"{why}; {renew(program)}", *at)
 
@@ -384,8 +384,9 @@ class Examined:
         settings = self.text("mkdocs.yml")
         try:
             nav = (yaml.load(settings, SettingsLoader) or {}).get("nav")
-        except yaml.MarkedYAMLError as error:
-            line = error.problem_mark.line + 1
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            line = mark.line + 1 if mark else 1
             self.tell("mkdocs.yml", f"no YAML: {error}; mend it", line)
             return
         # Without nav, MkDocs makes one of all pages.

@@ -442,7 +442,9 @@ def _inline(page: Page, definitions: dict[str, str]) -> list[tuple[int, int]]:
             continue
         elif name == "figure":
             stop = end_of_element(body, "figure", end)
-            caption = CAPTION.search(body, end, stop)
+            # One that is not closed has no part in the next.
+            inner = body.find("<figure", end, stop)
+            caption = CAPTION.search(body, end, stop if inner < 0 else inner)
             text_span = caption and caption.span("text")
             page.figures.append(Figure(start, stop, text_span))
         elif name == "img":
@@ -453,6 +455,8 @@ def _inline(page: Page, definitions: dict[str, str]) -> list[tuple[int, int]]:
             page.links.append(Link(at, at + len(alt), target, True))
         elif name == "a" and "href" in (found := attributes(match)):
             stop = end_of_element(body, "a", end)
+            # Without an end it is no link that anything could stand in.
+            stop = end if stop == len(body) else stop
             page.links.append(Link(end, stop, found["href"], False))
     if data:
         fault = "a <data> that is not closed by </data>"
@@ -490,8 +494,8 @@ def _data_tag(
 
 def end_of_element(body: str, name: str, start: int) -> int:
     """Where its closing tag begins; the end of the text if there is none."""
-    found = body.find(f"</{name}", start)
-    return len(body) if found < 0 else found
+    found = re.compile(f"</{name}", re.I).search(body, start)
+    return found.start() if found else len(body)
 
 
 def attributes(tag: re.Match) -> dict[str, str]:

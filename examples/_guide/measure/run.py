@@ -239,8 +239,8 @@ def run_all(
             for child in list(running):
                 if not child.has_ended():
                     continue
-                running.remove(child)
                 message = child.result()
+                running.remove(child)
                 progress.ended(child)
                 if not child.well:
                     report.fail(child.task.name, message)

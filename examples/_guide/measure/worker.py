@@ -403,14 +403,16 @@ def raised(
         seen.append(origin.origin(int(frame[2])))
         return seen[-1]
 
-    rows = next(
-        output["traceback"]
-        for cell, _ in run
+    rows, at = next(
+        (output["traceback"], origin)
+        for cell, origin in run
         for output in cell.outputs
         if output["output_type"] == "error"
     )
     traceback = FRAME.sub(name, ANSI.sub("", "\n".join(rows)))
     what, *_ = ANSI.sub("", f"{error.ename}: {error.evalue}").splitlines()
+    if at and not seen:
+        seen.append(at.origin(1))
     if not seen:
         # In our own code, which takes the results behind the last cell.
         return problem(program, last_cell(program), f"results: {what}")

@@ -116,7 +116,7 @@ def places(fields: dict[str, str]) -> list[tuple[str, str]]:
     """(name, address) of where the work can be read."""
     found = []
     number = fields.get("eprint")
-    if number and fields.get("archiveprefix", "arxiv").lower() == "arxiv":
+    if number and (fields.get("archiveprefix") or "arxiv").lower() == "arxiv":
         found.append((f"arXiv:{number}", f"https://arxiv.org/abs/{number}"))
     if "doi" in fields:
         doi = fields["doi"].removeprefix("https://doi.org/")
