@@ -55,8 +55,8 @@ def problems(results: object, short: bool = False) -> list[str]:
             elif not isinstance(entry, dict):
                 found.append(f"{name} is not a dict")
             else:
-                extra = sorted(set(entry) - FIELDS[part])[:1]
-                wrong = [f"unknown field {field!r}" for field in extra]
+                extra = entry.keys() - FIELDS[part]
+                wrong = [f"unknown field {min(extra)!r}"] if extra else []
                 if part == "values":
                     wrong += _value_problems(entry, short)
                 elif part == "judgements":

@@ -211,8 +211,7 @@ def test_a_program_that_fails_is_told_and_the_others_go_on(scratch):
     failed = ran.stdout.partition("Failed:\n")[2].split()
     assert sorted(failed) == [
         "broken", "dying", "form", "headless", "leaving", "list", "nan",
-        "nothing",
-        "object", "raising", "slow",
+        "nothing", "object", "raising", "slow",
     ]  # fmt: skip
     for path, changed in kept.items():
         assert path.read_text() == '{"earlier": 1}\n'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import NamedTuple
 
 from _guide.project import FRAMEWORK_NAMES
@@ -106,11 +107,12 @@ def judge_number(
     text: str, reference: Reference, found: dict[str, dict]
 ) -> Verdict | None:
     """None if the text agrees with the value in each framework's result."""
+    kind, numbers = said_in(text)
     entries = {f: r["values"][reference.key] for f, r in found.items()}
     wrong = {
         framework: finding
         for framework, entry in entries.items()
-        if (finding := against(text, entry))
+        if (finding := against(text, kind, numbers, entry))
     }
     if not wrong:
         return None
@@ -120,7 +122,7 @@ def judge_number(
     if remedy and len(wrong) < len(found):
         remedy += f", or {APART}"
     if not remedy:
-        _, (number,) = said_in(text)
+        (number,) = numbers
         forms = {number.like(entry["value"]) for entry in entries.values()}
         if len(forms) == 1:
             mended = forms.pop()
@@ -144,16 +146,22 @@ def said_in(text: str) -> tuple[str, list[Number]]:
     return kind, [Number(*part) for part in parts]
 
 
-def against(text: str, entry: dict) -> tuple[str, str] | None:
+@cache
+def is_time(unit: str) -> bool:
+    return bool(TIME_UNIT.fullmatch(unit))
+
+
+def against(
+    text: str, kind: str, numbers: list[Number], entry: dict
+) -> tuple[str, str] | None:
     """What a value says against the text, and the remedy, if only one is."""
     if entry["value"] is None:
         return f"measured {describe(entry)}", REWRITE
-    if TIME_UNIT.fullmatch(entry["unit"]):
+    if is_time(entry["unit"]):
         return (
             f"in {entry['unit']}, which differ from machine to machine",
             "bind a ratio that the program computes",
         )
-    kind, numbers = said_in(text)
     if not numbers and re.search(r"\d", text):
         return "which cannot be compared with a value", f"expected {FORMS}"
     if not numbers:
